@@ -1,0 +1,196 @@
+"""The child: a generated tabular model as plain arrays, and its fp32 forward pass in numpy.
+
+This is the reference that every compiled artefact is held against, and the encoding that the runtime runs for
+backends that take the numeric core alone. Only numpy may come in here.
+
+Shape letters: N rows, C number columns, W waves, R rank columns, Q knots, M missing flags, S word columns,
+D encoded columns, T dense units, U sparse units, L leaf units, K outputs (classes, or 1 for regression).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+CLIP = np.float32(5.0)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How raw columns become the D encoded columns that the units see.
+
+    Number columns are widened by waves (``sin(2 pi (f x + p))``, for dates), gaps take the median, and each is
+    standardised and clipped at 5. Selected columns get a rank-normal twin, a piecewise linear table of Q knots.
+    Columns that had gaps get a flag; words are one-hot over a vocabulary, unknown words are all zeros.
+
+    Attributes:
+        numbers, words: names of the raw columns, in order.
+        vocabularies: the known words of each word column.
+        wave_column, wave_frequency, wave_phase: (W,) source column, cycles per unit, phase in cycles.
+        median, center, scale: (C + W,) fill value, mean and 1 / standard deviation.
+        rank_column: (R,) index into the C + W columns; rank_knots, rank_values: (R, Q), knots ascending.
+        flag_column: (M,) index into the C + W columns.
+        kept: (D,) indices of the encoded columns that the units see, out of all of them.
+    """
+
+    numbers: tuple[str, ...]
+    words: tuple[str, ...]
+    vocabularies: tuple[tuple[str, ...], ...]
+    wave_column: Ints
+    wave_frequency: Floats
+    wave_phase: Floats
+    median: Floats
+    center: Floats
+    scale: Floats
+    rank_column: Ints
+    rank_knots: Floats
+    rank_values: Floats
+    flag_column: Ints
+
+    @property
+    def width(self) -> int:
+        """D, the number of encoded columns."""
+        return len(self.median) + len(self.rank_column) + len(self.flag_column) + sum(map(len, self.vocabularies))
+
+    def names(self) -> list[str]:
+        """A readable name for each of the D encoded columns."""
+        wide = list(self.numbers) + [f"{self.numbers[c]} wave {f:.4g}" for c, f in zip(self.wave_column, self.wave_frequency)]
+        return (
+            wide
+            + [f"{wide[c]} rank" for c in self.rank_column]
+            + [f"{wide[c]} missing" for c in self.flag_column]
+            + [f"{name}={word}" for name, vocabulary in zip(self.words, self.vocabularies) for word in vocabulary]
+        )
+
+    def codes(self, words: list[NDArray[np.object_]]) -> Ints:
+        """Positions of S columns of N words in their vocabularies, (N, S); -1 for unknown or missing words."""
+        rows = len(words[0]) if words else 0
+        out = np.full((rows, len(words)), -1, np.int32)
+        for s, (column, vocabulary) in enumerate(zip(words, self.vocabularies)):
+            place = {word: i for i, word in enumerate(vocabulary)}
+            out[:, s] = [place.get(word, -1) for word in column]
+        return out
+
+    def encode(self, numbers: Floats, codes: Ints) -> Floats:
+        """Raw numbers (N, C), NaN where missing, and word codes (N, S) to encoded columns (N, D)."""
+        rows = max(len(numbers), len(codes))
+        waves = self.wave_frequency * numbers[:, self.wave_column] + self.wave_phase
+        wide = np.concatenate([numbers, np.sin(np.float32(2 * np.pi) * waves)], axis=1)
+        missing = np.isnan(wide)
+        filled = np.where(missing, self.median, wide)
+        with np.errstate(over="ignore"):
+            parts = [np.clip((filled - self.center) * self.scale, -CLIP, CLIP)]
+        ranks = np.empty((rows, len(self.rank_column)), np.float32)
+        for r, c in enumerate(self.rank_column):
+            ranks[:, r] = np.interp(filled[:, c], self.rank_knots[r], self.rank_values[r])
+        parts += [ranks, missing[:, self.flag_column].astype(np.float32)]
+        for s, vocabulary in enumerate(self.vocabularies):
+            parts.append((codes[:, s : s + 1] == np.arange(len(vocabulary), dtype=np.int32)).astype(np.float32))
+        return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class Units:
+    """Hidden units over D encoded columns: emitted, never trained.
+
+    Attributes:
+        dense_weight, dense_bias: (D, T), (T,); ``tanh(e W + b)``.
+        sparse_column, sparse_weight, sparse_bias: (U, 3), (U, 3), (U,); tanh of three columns each.
+        leaf_column, leaf_slope, leaf_bias: (L, 3); soft steps ``sigmoid(slope e + bias)``.
+        leaf_offset: (L,) the number of steps less one: ``relu(sum of steps - offset)``, an AND of thresholds.
+    """
+
+    dense_weight: Floats
+    dense_bias: Floats
+    sparse_column: Ints
+    sparse_weight: Floats
+    sparse_bias: Floats
+    leaf_column: Ints
+    leaf_slope: Floats
+    leaf_bias: Floats
+    leaf_offset: Floats
+
+    @property
+    def count(self) -> int:
+        """T + U + L."""
+        return len(self.dense_bias) + len(self.sparse_bias) + len(self.leaf_offset)
+
+    def activate(self, encoded: Floats) -> Floats:
+        """Encoded rows (N, D) to hidden units (N, T + U + L), in the order dense, sparse, leaf."""
+        dense = np.tanh(encoded @ self.dense_weight + self.dense_bias)
+        # (N, U, 3) -> (N, U)
+        sparse = np.tanh((encoded[:, self.sparse_column] * self.sparse_weight).sum(2) + self.sparse_bias)
+        # sigmoid(z) = (1 + tanh(z / 2)) / 2, which neither overflows nor needs a guard
+        half = np.float32(0.5)
+        steps = half + half * np.tanh(half * (encoded[:, self.leaf_column] * self.leaf_slope + self.leaf_bias))
+        leaf = np.maximum(steps.sum(2) - self.leaf_offset, 0)
+        return np.concatenate([dense, sparse, leaf], axis=1)
+
+    def part(self, dense: slice, sparse: slice, leaf: slice) -> Units:
+        """The units of one draw, by position."""
+        return Units(
+            self.dense_weight[:, dense],
+            self.dense_bias[dense],
+            self.sparse_column[sparse],
+            self.sparse_weight[sparse],
+            self.sparse_bias[sparse],
+            self.leaf_column[leaf],
+            self.leaf_slope[leaf],
+            self.leaf_bias[leaf],
+            self.leaf_offset[leaf],
+        )
+
+    @staticmethod
+    def none(width: int) -> Units:
+        """No hidden unit at all: what the plain linear model has."""
+        f, i = np.float32, np.int32
+        return Units(
+            np.zeros((width, 0), f), np.zeros(0, f), np.zeros((0, 3), i), np.zeros((0, 3), f), np.zeros(0, f),
+            np.zeros((0, 3), i), np.zeros((0, 3), f), np.zeros((0, 3), f), np.zeros(0, f),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Child:
+    """A generated model: encoder, hidden units and head.
+
+    Attributes:
+        head_weight: (D + T + U + L, K), over the encoded columns (the linear skip) and then the units.
+        head_bias: (K,).
+        classes: names in the order of the K outputs; empty for regression.
+    """
+
+    encoder: Encoder
+    units: Units
+    head_weight: Floats
+    head_bias: Floats
+    classes: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers stored in the model: encoder tables, units and head."""
+        arrays = [getattr(self.encoder, f.name) for f in fields(Encoder)] + [getattr(self.units, f.name) for f in fields(Units)]
+        return sum(a.size for a in [*arrays, self.head_weight, self.head_bias] if isinstance(a, np.ndarray))
+
+    def scores(self, encoded: Floats) -> Floats:
+        """Logits (N, K), or values (N, 1) for regression, of encoded rows (N, D)."""
+        out = encoded @ self.head_weight[: encoded.shape[1]] + self.head_bias
+        if self.units.count:
+            out = out + self.units.activate(encoded) @ self.head_weight[encoded.shape[1] :]
+        return out
+
+    def outputs(self, encoded: Floats) -> Floats:
+        """Probabilities (N, K), or values (N, 1) for regression, of encoded rows (N, D)."""
+        scores = self.scores(encoded)
+        return softmax(scores) if self.classes else scores
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities of logits (N, K) along the last axis."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)

@@ -1,0 +1,38 @@
+"""How much each encoded column tells about the label on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelgpt_edge.child import Floats
+
+BINS = 8
+
+
+def relevance(encoded: Floats, targets: Floats) -> Floats:
+    """Univariate relevance of encoded columns, (D,), summing to one.
+
+    The chi-square statistic of 8 quantile bins against the classes (for regression: rows times the share of the
+    variance that the bins explain, its analogue), plus a tenth of its mean, so that no column is ever ruled out.
+
+    Args:
+        encoded: (N, D).
+        targets: one-hot classes (N, K), or standardised values (N, 1).
+    """
+    rows = len(encoded)
+    edges = np.quantile(encoded, np.linspace(0, 1, BINS + 1)[1:-1], axis=0).astype(np.float32)  # (7, D)
+    centred = targets - targets.mean(0)
+    # chi-square = sum over bins b and classes k of (observed - expected)^2 / expected, and observed - expected is the
+    # sum of the centred indicators in the bin: so bins are walked by differences of cumulative sums.
+    below = np.zeros((BINS + 1, *centred.T.shape[:1], encoded.shape[1]), np.float32)  # (9, K, D)
+    count = np.zeros((BINS + 1, encoded.shape[1]), np.float32)
+    for b in range(BINS - 1):
+        mask = (encoded <= edges[b]).astype(np.float32)
+        below[b + 1] = centred.T @ mask
+        count[b + 1] = mask.sum(0)
+    count[BINS] = rows
+    excess, size = np.diff(below, axis=0), np.diff(count, axis=0)  # (8, K, D), (8, D)
+    share = np.maximum((targets**2).mean(0), 1e-12)  # class share; 1 for standardised values
+    statistic = (excess**2 / (np.maximum(size, 1)[:, None] * share[None, :, None])).sum((0, 1))
+    floored = statistic + 0.1 * statistic.mean() + 1e-12
+    return (floored / floored.sum()).astype(np.float32)

@@ -1,0 +1,30 @@
+"""What the user asked for, exactly as asked: nothing in the data can change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Request:
+    """A build request.
+
+    Attributes:
+        task: the task in the user's words.
+        data: a path (CSV, Parquet, JSONL, also gzipped) or a table in memory.
+        label: the label column's name; None to find it.
+        kind: ``classification`` or ``regression``; None to tell from the task and the data.
+        test: labelled rows for the honest test score, as `data`; None for cross-validation.
+        targets: canonical target names.
+        seed: seed of every random draw.
+        draws: how many draws of hidden units are merged.
+    """
+
+    task: str
+    data: object
+    label: str | None = None
+    kind: str | None = None
+    test: object = None
+    targets: tuple[str, ...] = field(default=("x86",))
+    seed: int = 0
+    draws: int = 4
