@@ -35,7 +35,6 @@ class Encoder:
         median, center, scale: (C + W,) fill value, mean and 1 / standard deviation.
         rank_column: (R,) index into the C + W columns; rank_knots, rank_values: (R, Q), knots ascending.
         flag_column: (M,) index into the C + W columns.
-        kept: (D,) indices of the encoded columns that the units see, out of all of them.
     """
 
     numbers: tuple[str, ...]
@@ -57,15 +56,15 @@ class Encoder:
         """D, the number of encoded columns."""
         return len(self.median) + len(self.rank_column) + len(self.flag_column) + sum(map(len, self.vocabularies))
 
-    def names(self) -> list[str]:
-        """A readable name for each of the D encoded columns."""
-        wide = list(self.numbers) + [f"{self.numbers[c]} wave {f:.4g}" for c, f in zip(self.wave_column, self.wave_frequency)]
-        return (
-            wide
-            + [f"{wide[c]} rank" for c in self.rank_column]
-            + [f"{wide[c]} missing" for c in self.flag_column]
-            + [f"{name}={word}" for name, vocabulary in zip(self.words, self.vocabularies) for word in vocabulary]
-        )
+    def owners(self) -> list[str]:
+        """The raw column behind each of the D encoded columns."""
+        wide = [*self.numbers, *(self.numbers[c] for c in self.wave_column)]
+        return [
+            *wide,
+            *(wide[c] for c in self.rank_column),
+            *(wide[c] for c in self.flag_column),
+            *(name for name, vocabulary in zip(self.words, self.vocabularies) for _ in vocabulary),
+        ]
 
     def codes(self, words: list[NDArray[np.object_]]) -> Ints:
         """Positions of S columns of N words in their vocabularies, (N, S); -1 for unknown or missing words."""

@@ -7,82 +7,91 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelgpt_edge.child import Floats, softmax
-from modelgpt_edge.parameters.ridge import Spectrum
+from modelgpt_edge.child import Floats
+from modelgpt_edge.parameters.ridge import Problem, RidgeHead
 
+# Penalty as a share of the ridge head's: level with choosing it by cross-validation on the development sets.
+PENALTY = 0.3
 MEMORY = 8
+STEPS = 200
+TOLERANCE = 2e-5
+
+
+def logistic_head(problem: Problem, start: RidgeHead) -> tuple[Floats, Floats]:
+    """The logistic head, coordinates (R, K) and offset (K,), warm-started from the ridge head."""
+    coordinates = problem.left * problem.values
+    first = np.concatenate([start.coordinates, start.offset[None]])
+    w = solve_logistic(coordinates, problem.targets, PENALTY * start.penalty, first)
+    return w[:-1], w[-1]
 
 
 def solve_logistic(
-    coordinates: Floats,
-    targets: Floats,
-    penalty: float,
-    start: Floats | None = None,
-    tolerance: float = 1e-3,
-    steps: int = 200,
+    coordinates: Floats, targets: Floats, penalty: float, start: Floats, tolerance: float = TOLERANCE, steps: int = STEPS
 ) -> Floats:
     """Minimise  -sum_i log p_i(y_i) + penalty / 2 ||W||^2  over W (R + 1, K), the last row an unpenalised intercept.
 
-    L-BFGS (Nocedal and Wright, algorithm 7.4) with the inverse diagonal of the Hessian's bound as its first matrix and
-    a backtracking line search.
+    L-BFGS (Nocedal and Wright, algorithm 7.4) with the inverse diagonal of the Hessian as its first matrix and a
+    backtracking line search.
 
     Args:
         coordinates: (N, R), columns nearly orthogonal.
         targets: one-hot or soft labels (N, K).
-        tolerance: stop when no gradient entry exceeds this share of the largest at the start.
+        penalty: in units of the loss, summed over rows.
+        start: W to begin at, (R + 1, K).
+        tolerance: stop when two steps on end lower the mean loss by less than this each, in nats a row.
+        steps: the most steps taken.
     """
-    rows, width = coordinates.shape
+    rows = len(coordinates)
     z = np.concatenate([coordinates, np.ones((rows, 1), np.float32)], axis=1)
-    outputs = targets.shape[1]
-    ridge = np.full((width + 1, 1), penalty, np.float32)
+    squares = (z * z).T
+    ridge = np.full((z.shape[1], 1), penalty, np.float32)
     ridge[-1] = 0
-    curvature = 1 / ((z * z).sum(0)[:, None] * np.float32(1 / outputs * (1 - 1 / outputs)) + ridge + 1e-9)
-    w = np.zeros((width + 1, outputs), np.float32) if start is None else start.copy()
 
-    def evaluate(w: Floats) -> tuple[float, Floats]:
+    def evaluate(w: Floats) -> tuple[float, Floats, Floats]:
         logits = z @ w
         logits -= logits.max(1, keepdims=True)
         e = np.exp(logits)
         total = e.sum(1, keepdims=True)
-        loss = float((np.log(total[:, 0]) - (targets * logits).sum(1)).sum(dtype=np.float64)) + 0.5 * float((ridge * w * w).sum())
-        return loss, z.T @ (e / total - targets) + ridge * w
+        loss = (np.log(total[:, 0]) - np.einsum("nk,nk->n", targets, logits)).sum(dtype=np.float64)
+        e /= total
+        return float(loss) + 0.5 * float((ridge * w * w).sum(dtype=np.float64)), z.T @ (e - targets) + ridge * w, e
 
-    loss, gradient = evaluate(w)
-    goal = tolerance * max(float(np.abs(z.T @ (targets - targets.mean(0))).max()), 1e-6)
+    w = start
+    loss, gradient, p = evaluate(w)
+    # A little of the bound p (1 - p) <= 1/4 keeps directions alive in which all rows are surely right.
+    inverse = 1 / (squares @ (p * (1 - p) + np.float32(0.01)) + ridge + 1e-9)
     history: list[tuple[Floats, Floats, float]] = []
+    idle = 0
     for _ in range(steps):
-        if float(np.abs(gradient).max()) <= goal:
-            break
-        direction = _direction(gradient, history, curvature)
-        slope = float((direction * gradient).sum())
-        if slope >= 0:
-            history, direction = [], -curvature * gradient
-            slope = float((direction * gradient).sum())
-        length = 1.0
-        while True:
-            new_w = w + np.float32(length) * direction
-            new_loss, new_gradient = evaluate(new_w)
-            if new_loss <= loss + 1e-4 * length * slope or length < 1e-4:
-                break
+        direction = -_precondition(gradient, history, inverse)
+        slope = float((direction * gradient).sum(dtype=np.float64))
+        length, new_w = 1.0, w + direction
+        new_loss, new_gradient, p = evaluate(new_w)
+        while new_loss > loss + 1e-4 * length * slope and length > 1e-3:
             length /= 2
+            new_w = w + np.float32(length) * direction
+            new_loss, new_gradient, p = evaluate(new_w)
         if new_loss >= loss:
             break
         change, turn = new_w - w, new_gradient - gradient
-        product = float((change * turn).sum())
-        if product > 1e-10:
+        product = float((change * turn).sum(dtype=np.float64))
+        if product > 0:
             history = [*history[-(MEMORY - 1) :], (change, turn, product)]
+        idle = idle + 1 if loss - new_loss <= tolerance * rows else 0
         w, loss, gradient = new_w, new_loss, new_gradient
+        if idle == 2:
+            break
     return w
 
 
-def _direction(gradient: Floats, history: list[tuple[Floats, Floats, float]], curvature: Floats) -> Floats:
+def _precondition(gradient: Floats, history: list[tuple[Floats, Floats, float]], inverse: Floats) -> Floats:
     q = gradient.copy()
     alphas = []
     for change, turn, product in reversed(history):
         alpha = float((change * q).sum()) / product
         q -= np.float32(alpha) * turn
         alphas.append(alpha)
-    q *= curvature
+    q *= inverse
     for (change, turn, product), alpha in zip(history, reversed(alphas)):
         q += np.float32(alpha - float((turn * q).sum()) / product) * change
-    return -q
+    return q

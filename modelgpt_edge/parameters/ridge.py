@@ -5,113 +5,140 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats
+from modelgpt_edge.kernels.gram import GramSums
+from modelgpt_edge.parameters.likelihood import smoothed_loss, temperature
 
-LAMBDAS = np.logspace(-6, 2, 25)
-TEMPERATURES = np.logspace(-0.7, 1.7, 25)
+# Penalties tried, as shares of the features' total variance, half a decade apart.
+RATIOS = np.logspace(-6, 1, 15)
+# Below this share of the largest eigenvalue a direction of a float32 Gram matrix is rounding noise.
+NOISE = 1e-7
 
 
 @dataclass(frozen=True)
-class Spectrum:
-    """Centred features F = U diag(s) V' : what ridge and logistic solves share.
+class Problem:
+    """A least-squares problem in the coordinates of its features' spectrum, centred features F = U diag(s) V'.
 
     Attributes:
-        left: U (N, R); right: V (P, R); values: s (R,), descending; mean: (P,) of the features.
+        left: U (M, R) of the rows at hand: all rows, or a sample of those that were summed.
+        right: V (P, R).
+        values: s (R,), descending.
+        projected: U' Y (R, K) over all rows, targets centred.
+        targets: (M, K) of the rows at hand.
+        feature_mean, target_mean: (P,), (K,) over all rows.
+        rows: N, the number of rows summed.
     """
 
     left: Floats
     right: Floats
     values: Floats
-    mean: Floats
+    projected: Floats
+    targets: Floats
+    feature_mean: Floats
+    target_mean: Floats
+    rows: int
+
+    @property
+    def total(self) -> float:
+        """Total variance times rows: the yardstick of the penalties."""
+        return float((self.values**2).sum(dtype=np.float64))
+
+    def weights(self, coordinates: Floats, offset: Floats) -> tuple[Floats, Floats]:
+        """Weights (P, K) and bias (K,) on the features, of a solution (R, K) in the directions of V."""
+        weight = self.right @ coordinates
+        return weight, offset - self.feature_mean @ weight
 
 
-def decompose(features: Floats) -> Spectrum:
-    """Spectrum of features (N, P) by one symmetric eigendecomposition of the smaller Gram matrix."""
-    mean = features.mean(0)
+def decompose(features: Floats, targets: Floats) -> Problem:
+    """The problem of features (N, P) and targets (N, K), by one eigendecomposition of the smaller Gram matrix."""
+    mean, target_mean = features.mean(0), targets.mean(0)
     centred = features - mean
-    rows, width = centred.shape
-    if rows <= width:
+    if len(centred) <= centred.shape[1]:
         squared, left = _eigh(centred @ centred.T)
         values = np.sqrt(squared)
-        right = centred.T @ left / values
+        right = (centred.T @ left) / values
     else:
         squared, right = _eigh(centred.T @ centred)
         values = np.sqrt(squared)
-        left = centred @ right / values
-    return Spectrum(left, right, values, mean)
+        left = (centred @ right) / values
+    return Problem(left, right, values, left.T @ (targets - target_mean), targets, mean, target_mean, len(targets))
 
 
-def _eigh(gram: Floats) -> tuple[Floats, Floats]:
-    squared, vectors = np.linalg.eigh(gram)
-    squared, vectors = squared[::-1], vectors[:, ::-1]
-    # Below float32's resolution of the largest eigenvalue a direction is rounding noise.
-    keep = int((squared > squared[0] * 1e-6).sum())
-    return np.ascontiguousarray(squared[:keep]), np.ascontiguousarray(vectors[:, :keep])
+def decompose_sums(sums: GramSums, features: Floats, targets: Floats) -> Problem:
+    """The problem of rows that were only summed; features (M, P) and targets (M, K) are a sample of them."""
+    mean = (sums.features / sums.rows).astype(np.float32)
+    target_mean = (sums.targets / sums.rows).astype(np.float32)
+    gram = sums.gram - np.outer(sums.features, sums.features) / sums.rows
+    cross = sums.cross - np.outer(sums.features, sums.targets) / sums.rows
+    squared, right = _eigh(gram)
+    values = np.sqrt(squared)
+    left = ((features - mean) @ right) / values
+    projected = ((right.T @ cross) / values[:, None]).astype(np.float32)
+    return Problem(left, right, values, projected, targets, mean, target_mean, sums.rows)
+
+
+def _eigh(gram: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    squared, vectors = np.linalg.eigh(gram.astype(np.float64))
+    keep = max(1, int((squared > squared[-1] * NOISE).sum()))
+    squared = np.maximum(squared[::-1][:keep], 1e-12)
+    return squared.astype(np.float32), np.ascontiguousarray(vectors[:, ::-1][:, :keep], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """A solved head: weight (P, K) and bias (K,), and the leave-one-out scores (N, K) that tuned it."""
+    """A solved head in the directions of V: coordinates (R, K), offset (K,), and the penalty that won."""
 
-    weight: Floats
-    bias: Floats
-    held_out: Floats
-    loss: float
+    coordinates: Floats
+    offset: Floats
+    penalty: float
 
 
-def leave_one_out(spectrum: Spectrum, targets: Floats, penalty: float) -> Floats:
-    """Exact leave-one-out predictions (N, K) of ridge with an unpenalised intercept (the PRESS identity).
+def leave_one_out(problem: Problem, penalties: NDArray[np.float64]) -> Floats:
+    """Exact leave-one-out predictions (len(penalties), M, K) of ridge with an unpenalised intercept.
 
-    y_i - f_i = (y_i - fhat_i) / (1 - h_ii) with h the hat matrix, its intercept's 1 / N included.
+    The PRESS identity: y_i - f_i = (y_i - fhat_i) / (1 - h_ii), h the hat matrix with the intercept's 1 / N. Residuals
+    and 1 - h are summed from what the penalty takes away, in float64: near interpolation both vanish together.
     """
-    rows = len(targets)
-    shrink = (spectrum.values**2 / (spectrum.values**2 + penalty)).astype(np.float32)
-    centred = targets - targets.mean(0)
-    fitted = (spectrum.left * shrink) @ (spectrum.left.T @ centred)
-    leverage = np.minimum((spectrum.left**2) @ shrink + 1 / rows, 1 - 1e-4)
-    return targets - (centred - fitted) / (1 - leverage)[:, None]
+    rows, outputs = problem.targets.shape
+    left, projected = problem.left.astype(np.float64), problem.projected.astype(np.float64)
+    squared = problem.values.astype(np.float64) ** 2
+    taken = penalties[:, None] / (squared + penalties[:, None])  # (L, R)
+    spread = (taken[:, :, None] * projected).transpose(1, 0, 2).reshape(len(squared), -1)  # (R, L * K)
+    outside = (problem.targets - problem.target_mean) - left @ projected
+    residual = (left @ spread).reshape(rows, len(penalties), outputs).transpose(1, 0, 2) + outside
+    free = np.maximum(1 - 1 / problem.rows - (left**2).sum(1), 0) + taken @ (left**2).T  # (L, M): 1 - h
+    return (problem.targets - residual / np.maximum(free, 1e-9)[:, :, None]).astype(np.float32)
 
 
-def classification_head(spectrum: Spectrum, targets: Floats) -> RidgeHead:
-    """Ridge on one-hot targets (N, K); lambda and the temperature of its logits by leave-one-out likelihood."""
-    best: tuple[float, float, float, Floats] | None = None
-    truth = targets.argmax(1)
-    total = float((spectrum.values**2).sum())
-    for ratio in LAMBDAS:
-        scores = leave_one_out(spectrum, targets, ratio * total)
-        loss, temperature = best_temperature(scores, truth)
-        if best is None or loss < best[0]:
-            best = (loss, ratio * total, temperature, scores)
-    assert best is not None
-    loss, penalty, temperature, scores = best
-    weight, bias = _solve(spectrum, targets, penalty)
-    return RidgeHead(weight * temperature, bias * temperature, scores * np.float32(temperature), loss)
+def classification_head(problem: Problem) -> RidgeHead:
+    """Ridge on one-hot targets; penalty and temperature by leave-one-out likelihood.
+
+    The coordinates and the offset are those of logits: the temperature is already in them.
+    """
+    truth = problem.targets.argmax(1).astype(np.int32)
+    penalties = RATIOS * problem.total
+    best, best_loss, factor = 0, np.inf, 5.0
+    factors = []
+    for i, scores in enumerate(leave_one_out(problem, penalties)):
+        factor = temperature(scores, truth, start=factor)
+        factors.append(factor)
+        loss = smoothed_loss(scores * np.float32(factor), truth)
+        if loss < best_loss:
+            best, best_loss = i, loss
+    head = _solve(problem, penalties[best])
+    scale = np.float32(factors[best])
+    return RidgeHead(head.coordinates * scale, head.offset * scale, head.penalty)
 
 
-def regression_head(spectrum: Spectrum, targets: Floats) -> RidgeHead:
-    """Ridge on values (N, 1); lambda by leave-one-out squared error."""
-    total = float((spectrum.values**2).sum())
-    runs = [(float(((leave_one_out(spectrum, targets, r * total) - targets) ** 2).mean()), r * total) for r in LAMBDAS]
-    loss, penalty = min(runs)
-    weight, bias = _solve(spectrum, targets, penalty)
-    return RidgeHead(weight, bias, leave_one_out(spectrum, targets, penalty), loss)
+def regression_head(problem: Problem) -> RidgeHead:
+    """Ridge on values; penalty by leave-one-out squared error."""
+    penalties = RATIOS * problem.total
+    errors = ((leave_one_out(problem, penalties) - problem.targets) ** 2).mean((1, 2))
+    return _solve(problem, penalties[int(errors.argmin())])
 
 
-def _solve(spectrum: Spectrum, targets: Floats, penalty: float) -> tuple[Floats, Floats]:
-    mean = targets.mean(0)
-    gain = (spectrum.values / (spectrum.values**2 + penalty)).astype(np.float32)
-    weight = spectrum.right @ (gain[:, None] * (spectrum.left.T @ (targets - mean)))
-    return weight, mean - spectrum.mean @ weight
-
-
-def best_temperature(scores: Floats, truth: np.ndarray) -> tuple[float, float]:
-    """The mean log loss at the best of a grid of temperatures, and that temperature (a factor on the scores)."""
-    rows = np.arange(len(truth))
-    runs = []
-    for t in TEMPERATURES:
-        z = scores * np.float32(t)
-        top = z.max(1)
-        loss = np.log(np.exp(z - top[:, None]).sum(1)) + top - z[rows, truth]
-        runs.append((float(loss.mean()), float(t)))
-    return min(runs)
+def _solve(problem: Problem, penalty: float) -> RidgeHead:
+    gain = (problem.values / (problem.values.astype(np.float64) ** 2 + penalty)).astype(np.float32)
+    return RidgeHead(gain[:, None] * problem.projected, problem.target_mean, float(penalty))

@@ -1,0 +1,131 @@
+"""Held-out evidence: cross-validation that draws everything anew in every fold, and what the guard decides from it.
+
+Whatever has seen a row's label is fitted without that row: medians, vocabularies, relevance, units, heads. What is
+chosen from held-out scores (mix, temperature, the guard's winner) is chosen without the fold that it is scored on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.child import Floats
+from modelgpt_edge.data.table import Rows
+from modelgpt_edge.parameters.blend import Blend, choose_blend
+from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
+from modelgpt_edge.parameters.prepare import encode, prepare
+from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.schema import Schema
+
+FOLDS = 5
+GENERATORS = ("linear", "floor")
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Held-out scores of every generator.
+
+    Attributes:
+        scores: by generator, (H, N, K), from models that never saw the row.
+        folds: (N,) the fold each row was held out in.
+        repeats: how often the cross-validation was repeated; the scores are means over repeats.
+    """
+
+    scores: dict[str, Floats]
+    folds: NDArray[np.int32]
+    repeats: int
+
+
+def repeats_for(rows: int) -> int:
+    """Repetitions of the cross-validation: as many as take about a second."""
+    return 4 if rows <= 500 else 2 if rows <= 2_000 else 1
+
+
+def gather(
+    rows: Rows, targets: Floats, schema: Schema, widths: Widths, seed: int, workers: int, progress: Progress
+) -> Evidence:
+    """Cross-validate every generator on rows with targets (N, K), one draw a repetition.
+
+    The first repetition's folds are the folds of the evidence; every repetition splits anew.
+    """
+    repeats = repeats_for(len(rows))
+    splits = [split_folds(targets, np.random.default_rng([seed, r])) for r in range(repeats)]
+    jobs = [(r, k) for r in range(repeats) for k in range(int(splits[r].max()) + 1)]
+    heads = 2 if schema.kind == "classification" else 1
+    totals = {name: np.zeros((heads, *targets.shape), np.float32) for name in GENERATORS}
+
+    def run(job: tuple[int, int]) -> tuple[NDArray[np.intp], dict[str, Floats]]:
+        r, k = job
+        out, held = np.flatnonzero(splits[r] != k), np.flatnonzero(splits[r] == k)
+        emissions = emit_all(rows.take(out), targets[out], schema, widths, 1, np.random.default_rng([seed, r, k]))
+        encoded = encode(emissions["floor"].encoder, rows.take(held))
+        return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done, (held, scores) in enumerate(pool.map(run, jobs), start=1):
+            for name, total in totals.items():
+                total[:, held] += scores[name] / repeats
+            progress(done / len(jobs))
+    return Evidence(totals, splits[0], repeats)
+
+
+def emit_all(
+    rows: Rows,
+    targets: Floats,
+    schema: Schema,
+    widths: Widths,
+    draws: int,
+    rng: np.random.Generator,
+    workers: int = 1,
+) -> dict[str, Emission]:
+    """What every generator emits for rows with targets, on one common encoder."""
+    ready = prepare(rows, targets, schema)
+    return {
+        "linear": emit_linear(ready, targets),
+        "floor": emit_floor(ready, targets, widths, draws, rng, workers),
+    }
+
+
+def split_folds(targets: Floats, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Folds (N,) of equal size, every class (or stretch of values) spread evenly over them."""
+    rows = len(targets)
+    count = min(FOLDS, rows)
+    order = rng.permutation(rows)
+    key = targets[order, 0] if targets.shape[1] == 1 else targets[order].argmax(1)
+    if targets.shape[1] == 1:
+        # Neighbours in value form strata of one row a fold, shuffled inside.
+        key = np.argsort(np.argsort(key, kind="stable"), kind="stable") // count
+    order = order[np.argsort(key, kind="stable")]
+    folds = np.empty(rows, np.int32)
+    folds[order] = np.arange(rows) % count
+    return folds
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard chose, and held-out scores that no choice has seen.
+
+    Attributes:
+        blend: chosen on all held-out rows; what ships.
+        honest: (N, K) scores of the shipped recipe, each row's blend chosen without its fold.
+        linear: (N, K) scores of the plain linear model beside it.
+    """
+
+    blend: Blend
+    honest: Floats
+    linear: Floats
+
+
+def judge(evidence: Evidence, targets: Floats) -> Verdict:
+    """Choose the blend by held-out likelihood (squared error for regression), and score it honestly."""
+    honest = np.zeros(targets.shape, np.float32)
+    for fold in range(int(evidence.folds.max()) + 1):
+        held = evidence.folds == fold
+        blend = choose_blend({g: s[:, ~held] for g, s in evidence.scores.items()}, targets[~held])
+        honest[held] = blend.apply({g: s[:, held] for g, s in evidence.scores.items()})
+    return Verdict(choose_blend(evidence.scores, targets), honest, evidence.scores["linear"].mean(0))

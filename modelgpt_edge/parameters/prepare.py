@@ -1,0 +1,88 @@
+"""From typed rows to what the solvers take: an encoder, encoded columns, relevance and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.child import Encoder, Floats
+from modelgpt_edge.data.table import Rows
+from modelgpt_edge.parameters.encoder import fit_encoder
+from modelgpt_edge.parameters.relevance import relevance
+from modelgpt_edge.schema import Schema
+
+# More encoded columns than this are cut to the most relevant raw columns: a wide table must still fit a small device.
+MOST_COLUMNS = 1024
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoder fitted on some rows, those rows encoded (N, D), and the relevance (D,) of the encoded columns."""
+
+    encoder: Encoder
+    encoded: Floats
+    relevance: Floats
+
+
+def prepare(rows: Rows, targets: Floats, schema: Schema) -> Prepared:
+    """Fit encoder and relevance on rows; of a very wide table only the most relevant raw columns are kept."""
+    dates = [c.name for c in schema.columns if c.type == "date"]
+    encoder = fit_encoder(rows.numbers, dates, rows.words)
+    encoded = encode(encoder, rows)
+    weight = relevance(encoded, targets)
+    if encoder.width <= MOST_COLUMNS:
+        return Prepared(encoder, encoded, weight)
+    kept = _most_relevant(encoder, weight)
+    numbers = {n: c for n, c in rows.numbers.items() if n in kept}
+    words = {n: c for n, c in rows.words.items() if n in kept}
+    encoder = fit_encoder(numbers, [d for d in dates if d in kept], words)
+    encoded = encode(encoder, rows)
+    return Prepared(encoder, encoded, relevance(encoded, targets))
+
+
+def encode(encoder: Encoder, rows: Rows) -> Floats:
+    """Encoded columns (N, D) of rows."""
+    count = len(rows)
+    numbers = np.stack([rows.numbers[n] for n in encoder.numbers], axis=1) if encoder.numbers else np.zeros((count, 0), np.float32)
+    codes = encoder.codes([rows.words[n] for n in encoder.words]) if encoder.words else np.zeros((count, 0), np.int32)
+    return encoder.encode(numbers, codes)
+
+
+def _most_relevant(encoder: Encoder, weight: Floats) -> set[str]:
+    """Names of raw columns, most relevant first, while their encoded columns fit."""
+    owners = np.array(encoder.owners())
+    best: dict[str, tuple[float, int]] = {}
+    for name in dict.fromkeys(owners):
+        mine = weight[owners == name]
+        best[str(name)] = (float(mine.max()), len(mine))
+    kept: set[str] = set()
+    room = MOST_COLUMNS
+    for name, (_, width) in sorted(best.items(), key=lambda item: -item[1][0]):
+        if width <= room:
+            kept.add(name)
+            room -= width
+    return kept
+
+
+def classification_targets(labels: NDArray[np.int32], classes: int) -> Floats:
+    """One-hot targets (N, K)."""
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """The affine map that standardises a regression's values; ridge heads are equivariant to it."""
+
+    mean: float
+    deviation: float
+
+    @staticmethod
+    def of(values: NDArray[np.float64]) -> Standard:
+        """Mean and deviation of values (N,); a constant has deviation 1."""
+        return Standard(float(values.mean()), float(values.std()) or 1.0)
+
+    def targets(self, values: NDArray[np.float64]) -> Floats:
+        """Standardised values (N, 1)."""
+        return ((values - self.mean) / self.deviation).astype(np.float32)[:, None]

@@ -1,0 +1,61 @@
+"""The same generators for tables larger than memory: units from a sample, ridge sums over every row.
+
+Time grows linearly with the rows and memory not at all. The logistic heads are solved on the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from modelgpt_edge.child import Floats, Units
+from modelgpt_edge.data.table import Rows, Table
+from modelgpt_edge.kernels.gram import GramSums, add_rows
+from modelgpt_edge.parameters.floor import DrawFeatures, Emission, LinearFeatures, solve_heads
+from modelgpt_edge.parameters.prepare import encode, prepare
+from modelgpt_edge.parameters.ridge import decompose_sums
+from modelgpt_edge.parameters.units import Widths, draw_units, part_of
+
+
+def emit_streamed(
+    table: Table,
+    targets_of: Callable[[Rows], Floats],
+    widths: Widths,
+    draws: int,
+    rng: np.random.Generator,
+    workers: int,
+    progress: Callable[[float], None],
+) -> dict[str, Emission]:
+    """What every generator emits for all rows of a table but its held ones.
+
+    Args:
+        targets_of: one-hot classes (N, K), or standardised values (N, 1), of rows.
+    """
+    targets = targets_of(table.sample)
+    ready = prepare(table.sample, targets, table.schema)
+    units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
+    features: list[DrawFeatures | LinearFeatures] = [LinearFeatures.of(ready.encoded)]
+    features += [DrawFeatures.of(part_of(units, d, draws), ready.encoded, widths) for d in range(draws)]
+    sums = [GramSums.zeros(len(f.scale), targets.shape[1]) for f in features]
+
+    done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        for rows in table.chunks():
+            encoded, chunk_targets = encode(ready.encoder, rows), targets_of(rows)
+            # list() waits for the whole chunk and hands on what a thread raised.
+            list(pool.map(partial(_add, encoded, chunk_targets), sums, features))
+            done += len(rows)
+            progress(min(1.0, done / table.rows))
+        problems = pool.map(lambda s, f: decompose_sums(s, f(ready.encoded), targets), sums, features)
+        heads = list(pool.map(lambda p, f: solve_heads(p, f.scale), problems, features))
+    return {
+        "linear": Emission(ready.encoder, Units.none(ready.encoder.width), (heads[0],)),
+        "floor": Emission(ready.encoder, units, tuple(heads[1:])),
+    }
+
+
+def _add(encoded: Floats, targets: Floats, sums: GramSums, features: DrawFeatures | LinearFeatures) -> None:
+    add_rows(sums, encoded, targets, features)

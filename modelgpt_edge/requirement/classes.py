@@ -1,0 +1,65 @@
+"""List the classes of a label column; refuse a label that has one, or more than can be told apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from modelgpt_edge.data.profile import ColumnProfile
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.requirement.kind import mostly_numbers
+from modelgpt_edge.requirement.wording import shown
+
+MOST_CLASSES = 200
+
+
+def class_counts(label: ColumnProfile) -> Mapping[str, int]:
+    """Rows of each class; empty where there are too many to count.
+
+    Among numbers, a cell such as "-" or "." stands for a missing value and is no class.
+    """
+    if not label.placeholders or not mostly_numbers(label):
+        return label.counts
+    return {word: rows for word, rows in label.counts.items() if any(map(str.isalnum, word))}
+
+
+def find_classes(label: ColumnProfile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes in the order of the probabilities (by value where all are numbers, else by text), and notes.
+
+    Raises:
+        InputError: there is one class, or there are more than 200.
+    """
+    counts = class_counts(label)
+    where = f"label column {shown(label.name)}"
+    if label.many or len(counts) > MOST_CLASSES:
+        about = f"about {label.distinct:,}" if label.many else str(len(counts))
+        group = f"group the classes into at most {MOST_CLASSES}, or pass another column by --label."
+        cure = f"Pass --kind regression, {group}" if mostly_numbers(label) else group.capitalize()
+        what = f"{about} classes are more than the {MOST_CLASSES} that can be told apart"
+        raise InputError(what, where=where, seen=label.example or next(iter(counts), None), cure=cure)
+    if len(counts) == 1:
+        cure = "Add rows of another class, or pass another column by --label."
+        raise InputError("there is one class only", where=where, seen=next(iter(counts)), cure=cure)
+    return _sorted(counts), _rare(counts)
+
+
+def _sorted(counts: Mapping[str, int]) -> tuple[str, ...]:
+    numbers = {name: _number(name) for name in counts}
+    if any(map(math.isnan, numbers.values())):
+        return tuple(sorted(counts))
+    return tuple(sorted(counts, key=lambda name: (numbers[name], name)))
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
+
+
+def _rare(counts: Mapping[str, int]) -> tuple[str, ...]:
+    once = [shown(name) for name in sorted(counts) if counts[name] == 1]
+    if not once:
+        return ()
+    names = ", ".join(once[:5]) + (f" and {len(once) - 5} more" if len(once) > 5 else "")
+    return (f"Seen once only, so hardly learned: {'class' if len(once) == 1 else 'classes'} {names}.",)

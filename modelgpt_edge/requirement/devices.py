@@ -1,0 +1,63 @@
+"""Read which devices the task's text names: "on a Jetson Orin Nano", "runs on x86"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.requirement.wording import search_text, spoken
+from modelgpt_edge.targets.builtin import BUILTIN
+from modelgpt_edge.targets.registry import list_targets
+from modelgpt_edge.targets.target import Target
+
+# What people say that is neither a target's name nor an alias. Boards that are no target (yet) are told in a note.
+SPOKEN = {
+    "orin nano": "jetson-orin-nano",
+    "orin nx": "jetson-orin-nx",
+    "agx orin": "jetson-agx-orin",
+    "agx thor": "jetson-thor",
+    "raspberry pi": "raspberry-pi-5",
+    "raspberry pi 4": "raspberry-pi-4",
+    "raspberry pi 5": "raspberry-pi-5",
+    "cortex m4": "cortex-m4",
+    "cortex m7": "cortex-m7",
+    "cortex m33": "cortex-m33",
+    "cortex m55": "cortex-m55",
+}
+# Boards that share a word with a target, and must not be taken for it.
+OTHERS = (
+    *("jetson nano", "jetson tx1", "jetson tx2", "jetson xavier", "jetson xavier nx", "jetson agx xavier"),
+    *("raspberry pi 3", "raspberry pi zero", "raspberry pi pico", "esp32"),
+)
+
+
+def find_devices(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Canonical names of the targets that the task's text names, in its order, and notes on devices that are no targets."""
+    targets, notes = _targets()
+    names = {name: t.name for t in targets for name in (t.name, *t.aliases)}
+    phrases = {**SPOKEN, **names, **dict.fromkeys(OTHERS, "")}
+    found: dict[str, None] = {}
+    for phrase in _mentions(search_text(task), sorted(phrases, key=len, reverse=True)):
+        if phrases[phrase] in names.values():
+            found[phrases[phrase]] = None
+        else:
+            known = spoken([t.name for t in targets])
+            notes.append(f'The task names "{phrase}", which this version can\'t build for; it builds for {known}.')
+    return tuple(found), tuple(dict.fromkeys(notes))
+
+
+def _targets() -> tuple[tuple[Target, ...], list[str]]:
+    try:
+        return list_targets(), []
+    except InputError as error:  # a broken plug-in must not stop a build for another target, but is told
+        return BUILTIN, [f"Targets of plug-ins were not looked for in the task: {error}"]
+
+
+def _mentions(text: str, phrases: Sequence[str]) -> Iterator[str]:
+    """The phrases that stand in a `search_text`, in its order; where several begin at one place, the first of `phrases`."""
+    patterns = [r"[ _-]?".join(map(re.escape, re.split(r"[ _-]", phrase))) for phrase in phrases]
+    joined = "|".join(f"({p})" for p in patterns)
+    for match in re.finditer(rf"(?<!\w)(?<!non-)(?:{joined})(?!\w)", text):
+        if match.lastindex is not None:
+            yield phrases[match.lastindex - 1]

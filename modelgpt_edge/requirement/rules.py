@@ -1,0 +1,121 @@
+"""The ``rules`` driver of the Requirement Generator: offline, instant, the same answer every time."""
+
+from __future__ import annotations
+
+from modelgpt_edge.data.column_types import type_column
+from modelgpt_edge.data.profile import ColumnProfile, Profile
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.classes import find_classes
+from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.kind import find_kind, mostly_numbers
+from modelgpt_edge.requirement.label import FoundLabel, find_label
+from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.sentence import write_sentence
+from modelgpt_edge.requirement.validation import validate
+from modelgpt_edge.requirement.wording import shown, spoken
+from modelgpt_edge.schema import Column, Dropped, Kind, Schema
+from modelgpt_edge.targets.registry import find_target
+
+DEFAULT_TARGET = "x86"
+
+
+def write_requirement(request: Request, profile: Profile) -> Requirement:
+    """Understand a request.
+
+    Label, kind and classes are read from options, task and data; limits and devices from options and task alone. Where
+    the options name no target, the devices that the task names are built for, and x86 where it names none.
+
+    Raises:
+        InputError: an option names what isn't there, or the table has nothing to learn from.
+    """
+    label = find_label(request.label, request.task, profile.columns)
+    _refuse_empty(label)
+    kind, kind_because, kind_notes = find_kind(request.kind, request.task, label.profile)
+    _refuse_one_value(label.profile, kind)
+    classes, class_notes = find_classes(label.profile) if kind == "classification" else ((), ())
+    columns, dropped = _inputs(profile, label.profile.name)
+    schema = Schema(
+        columns=columns,
+        label=_label_column(label.profile, kind),
+        label_because=label.because,
+        kind=kind,
+        kind_because=kind_because,
+        classes=classes,
+        dropped=dropped,
+    )
+    limits, limit_notes = read_limits(request.task)
+    devices, device_notes = find_devices(request.task)
+    targets, target_notes = _targets(request.targets, devices)
+    requirement = Requirement(
+        sentence=write_sentence(request.task, schema, profile.rows),
+        modality="table",
+        schema=schema,
+        limits=limits,
+        targets=targets,
+        mentioned_target=next(iter(devices), None),
+        notes=(
+            *label.notes,
+            *kind_notes,
+            *class_notes,
+            *limit_notes,
+            *device_notes,
+            *target_notes,
+        ),
+        driver="rules",
+    )
+    validate(requirement, profile)
+    return requirement
+
+
+def _refuse_empty(label: FoundLabel) -> None:
+    """InputError where fewer than two rows have a label; rows without one are left out, which reading them notes."""
+    column = label.profile
+    where = f"label column {shown(column.name)} ({label.because})"
+    if column.present == 0:
+        cure = "Fill it, or pass another column by --label."
+        raise InputError(f"none of the {column.rows:,} rows has a label", where=where, cure=cure)
+    if column.present == 1:
+        cure = "Give at least two rows with a label, better some dozens."
+        raise InputError("only one row has a label", where=where, seen=next(iter(column.counts), None), cure=cure)
+
+
+def _refuse_one_value(label: ColumnProfile, kind: Kind) -> None:
+    """InputError where an amount is the same in every row; one class is refused where classes are listed."""
+    if kind == "regression" and mostly_numbers(label) and not label.low < label.high:
+        what = "every finite label is the same number" if label.low == label.high else "no label is finite"
+        cure = "Add rows with another value, or pass another column by --label."
+        raise InputError(what, where=f"label column {shown(label.name)}", seen=next(iter(label.counts), None), cure=cure)
+
+
+def _inputs(profile: Profile, label: str) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+    typed = [type_column(c) for c in profile.columns if c.name != label]
+    columns = tuple(t for t in typed if isinstance(t, Column))
+    dropped = tuple(t for t in typed if isinstance(t, Dropped))
+    if not columns:
+        reasons = "; ".join(f"{shown(d.name)}: {d.because}" for d in dropped[:5]) or "the table has no other column"
+        cure = "Add columns that tell something about the label."
+        raise InputError(f"no column is left to predict {shown(label)} from ({reasons})", where="data", cure=cure)
+    return columns, dropped
+
+
+def _label_column(label: ColumnProfile, kind: Kind) -> Column:
+    """How the label's cells are read: as words for classes, else as numbers or days."""
+    if kind == "classification":
+        return Column(label.name, "category", "names of classes")
+    if mostly_numbers(label):
+        return Column(label.name, "number", "an amount", decimal=label.decimal)
+    return Column(label.name, "date", "days since 1970-01-01", date_format=label.date_format)
+
+
+def _targets(asked: tuple[str, ...], devices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What to build for: the options win over the text, and a device that is named but not built for is noted."""
+    targets = tuple(dict.fromkeys(find_target(name).name for name in asked))
+    if not targets:
+        return devices or (DEFAULT_TARGET,), ()
+    left_out = [d for d in devices if d not in targets]
+    if left_out:
+        asked_for, named = spoken(targets), spoken(left_out)
+        return targets, (f"The task names {named}, but --target asks for {asked_for}: that is what is built for.",)
+    return targets, ()

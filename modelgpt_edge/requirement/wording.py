@@ -1,0 +1,38 @@
+"""Words for reports: names from a file made safe to print, and text made ready to search."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+PLAIN_NAME = re.compile(r"[\w][\w ./%+()#-]*")
+
+
+def clean(text: str, limit: int = 32) -> str:
+    """A text from a file on one line, without control or invisible characters, at most `limit` characters long."""
+    visible = "".join(" " if c.isspace() else c for c in text[: 4 * limit] if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = " ".join(visible.split())
+    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
+
+
+def shown(name: str, limit: int = 32) -> str:
+    """`clean`, in quotes where the name could be taken for a part of the sentence around it."""
+    line = clean(name, limit)
+    return line if PLAIN_NAME.fullmatch(line) else '"' + line.replace('"', "'") + '"'
+
+
+def spoken(items: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def search_text(text: str) -> str:
+    """A task's text with one form for each character, in lower case, runs of white space as one space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def name_words(name: str) -> str:
+    """A header as the words it is made of: ``SalePrice``, ``sale_price`` and ``Sale price`` are all ``sale price``."""
+    humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
+    return " ".join(re.findall(r"[^\W_]+", humps.casefold()))

@@ -1,0 +1,81 @@
+"""The ONNX Runtime backend.
+
+Its probe runs a one-op model on every provider: the library lists what it was built with, which tells nothing of this machine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from modelgpt_edge.targets.backend import Availability, Check, first_line, installed_version
+
+CPU = "CPUExecutionProvider"
+# Sends a model's inputs to a remote endpoint; it has no device here to try.
+REMOTE = frozenset({"AzureExecutionProvider"})
+INSTALL = "pip install 'onnxruntime>=1.17'"
+
+# A whole ONNX model, y = x + x on one float32, written out as protobuf so that a probe needs no onnx package.
+ONE_OP_MODEL = (
+    b"\x08\x08"  # ir_version 8
+    b"\x42\x04\x0a\x00\x10\x0d"  # opset_import: default domain, version 13
+    b"\x3a\x37"  # graph, 55 bytes:
+    b"\x0a\x0e\x0a\x01x\x0a\x01x\x12\x01y\x22\x03Add"  # node: inputs x and x, output y, op_type Add
+    b"\x12\x03one"  # name
+    b"\x5a\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01"  # input x: tensor of float32, shape [1]
+    b"\x62\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01"  # output y: likewise
+)
+
+
+class OnnxRuntime:
+    """Runs ONNX files on x86 and ARM, and through its CUDA or TensorRT provider on a GPU."""
+
+    name = "onnxruntime"
+
+    def probe(self) -> Availability:
+        """Import onnxruntime and run the one-op model on each provider it lists."""
+        try:
+            library = importlib.import_module("onnxruntime")
+        except ModuleNotFoundError:
+            return Availability(False, "", "onnxruntime is not installed", INSTALL)
+        except Exception as error:  # a broken binary raises what its loader likes
+            why = f"onnxruntime is installed but doesn't import: {first_line(error)}"
+            return Availability(False, installed_version("onnxruntime"), why, _reinstall())
+        checks = tuple(_run_one_op(library, p) for p in library.get_available_providers() if p not in REMOTE)
+        version = str(library.__version__)
+        cpu = next((c for c in checks if c.name == CPU), None)
+        if cpu is None or not cpu.passed:
+            why = cpu.detail if cpu else f"it lists no {CPU}"
+            return Availability(False, version, f"onnxruntime does not run a one-op model: {why}", _reinstall(), checks)
+        failed = [c.name for c in checks if not c.passed]
+        ran = ", ".join(c.name for c in checks if c.passed)
+        cure = (
+            f"Install the libraries that {', '.join(failed)} needs, in the version this onnxruntime was built for"
+            if failed
+            else ""
+        )
+        return Availability(True, version, f"a one-op model ran on {ran}", cure, checks)
+
+
+def _run_one_op(library: Any, provider: str) -> Check:
+    """Run y = x + x on one provider, without its silent fallback to the CPU."""
+    import numpy as np
+
+    options = library.SessionOptions()
+    options.log_severity_level = 4  # the reason is returned, not logged
+    options.intra_op_num_threads = 1
+    if provider != CPU:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        session = library.InferenceSession(ONE_OP_MODEL, options, providers=[provider], enable_fallback=0)
+        if provider not in session.get_providers():
+            return Check(provider, False, "listed, but its libraries don't load")
+        (y,) = session.run(None, {"x": np.array([1.5], np.float32)})
+    except Exception as error:  # each provider has its own exception types; any of them is the answer
+        return Check(provider, False, first_line(error))
+    right = y.shape == (1,) and float(y[0]) == 3.0
+    return Check(provider, right, "ran a one-op model" if right else f"1.5 + 1.5 gave {y!r}")
+
+
+def _reinstall() -> str:
+    return INSTALL.replace("install", "install --force-reinstall", 1)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.targets import doctor
+from modelgpt_edge.targets.backend import Availability
+from modelgpt_edge.targets.doctor import LIBRARIES, Finding, diagnose
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def find(findings: list[Finding], name: str) -> Finding:
+    return next(f for f in findings if f.name == name)
+
+
+def only_missing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+    real = importlib.import_module
+
+    def import_module(wanted: str) -> ModuleType:
+        if wanted == name:
+            raise error
+        return real(wanted)
+
+    monkeypatch.setattr("importlib.import_module", import_module)
+
+
+def test_each_line_says_what_it_is_for_and_nothing_wrong_lacks_a_cure() -> None:
+    findings = diagnose()
+    names = [f.name for f in findings]
+    assert names[:8] == ["python", "numpy", "click", "safetensors", "onnx", "pyarrow", "rich", "threadpoolctl"]
+    assert {"backend onnxruntime", "backend tensorrt"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert all(f.needed_for and (f.detail or f.state == "ok") for f in findings)
+    assert all(f.cure for f in findings if f.state != "ok")
+    assert find(findings, "python").state == find(findings, "numpy").state == "ok"
+
+
+def test_versions_agree_with_the_package_metadata() -> None:
+    text = PYPROJECT.read_text(encoding="utf-8")
+    assert all(f'"{entry.name}>={entry.least}"' in text for entry in LIBRARIES)
+    assert 'requires-python = ">=3.10"' in text
+    assert "onnxruntime>=1.17" in text
+
+
+def test_a_missing_library_gets_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_missing(monkeypatch, "pyarrow", ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"))
+    finding = find(diagnose(), "pyarrow")
+    assert (finding.state, finding.cure, finding.required) == ("missing", "pip install 'pyarrow>=14'", False)
+    assert finding.needed_for == "reading Parquet"
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ModuleNotFoundError("No module named 'google'", name="google.protobuf"), "it needs google"),
+        (ImportError("numpy.core.multiarray failed\n to import"), "numpy.core.multiarray failed to import"),
+    ],
+)
+def test_a_library_that_does_not_import_is_broken(monkeypatch: pytest.MonkeyPatch, error: Exception, detail: str) -> None:
+    only_missing(monkeypatch, "onnx", error)
+    finding = find(diagnose(), "onnx")
+    assert finding.state == "broken"
+    assert detail in finding.detail
+    assert finding.cure.startswith("pip install")
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("12.9.9", "broken"), ("13", "ok"), ("13.0.0rc1+local.1", "ok"), ("9.10", "broken")]
+)
+def test_a_library_that_is_too_old_is_broken(monkeypatch: pytest.MonkeyPatch, version: str, state: str) -> None:
+    monkeypatch.setattr(doctor, "installed_version", lambda name, module: version if name == "rich" else "99")
+    finding = find(diagnose(), "rich")
+    assert finding.state == state
+    assert bool(finding.cure) == (state == "broken")
+
+
+def test_an_old_python_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LEAST_PYTHON", (9, 0))
+    assert find(diagnose(), "python").state == "broken"
+
+
+def test_backends_that_are_absent_or_broken_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Absent:
+        name = "abacus"
+
+        def probe(self) -> Availability:
+            return Availability(False, self.version, "no beads", "Buy beads")
+
+        version = ""
+
+    backend = Absent()
+    monkeypatch.setattr(doctor, "BACKENDS", {"abacus": backend})
+    assert find(diagnose(), "backend abacus").state == "missing"
+    backend.version = "1.0"
+    finding = find(diagnose(), "backend abacus")
+    assert (finding.state, finding.detail, finding.cure) == ("broken", "1.0: no beads", "Buy beads")
+
+
+def test_a_broken_plugin_is_a_finding_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> tuple[()]:
+        raise InputError("a plug-in's target can't be used", where="plug-in 'acme' of package acme", cure="Update it")
+
+    monkeypatch.setattr(doctor, "load_plugins", fail)
+    finding = find(diagnose(), "plug-ins")
+    assert finding.state == "broken"
+    assert "acme" in finding.cure
