@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Request:
         label: the label column's name; None to find it.
         kind: ``classification`` or ``regression``; None to tell from the task and the data.
         test: labelled rows for the honest test score, as `data`; None for cross-validation.
-        targets: canonical target names.
+        targets: names of targets; empty for the devices that the task names, x86 where it names none.
         seed: seed of every random draw.
         draws: how many draws of hidden units are merged.
     """
@@ -25,6 +25,6 @@ class Request:
     label: str | None = None
     kind: str | None = None
     test: object = None
-    targets: tuple[str, ...] = field(default=("x86",))
+    targets: tuple[str, ...] = ()
     seed: int = 0
     draws: int = 4

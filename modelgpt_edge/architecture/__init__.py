@@ -1,1 +1,1 @@
-"""."""
+"""Model Generator: picks the template and its sizes under the device's budget."""

@@ -27,7 +27,8 @@ def open_json(text: TextFile) -> Source:
     if text.head().lstrip().startswith("["):
         return open_records(_whole(text), name=where)
     keys: dict[str, None] = {}
-    rows, row = 0, dict[str, Any]()
+    rows = 0
+    row: dict[str, Any] = {}
     try:
         for row in _objects(text):
             keys.update(dict.fromkeys(row))

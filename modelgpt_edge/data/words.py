@@ -80,7 +80,7 @@ def _word(cell: Any) -> str:
     if isinstance(cell, date):
         return cell.isoformat()
     if isinstance(cell, (list, tuple, dict)):
-        return _text(json.dumps(cell, ensure_ascii=False, default=str, sort_keys=True))
+        return _text(json.dumps(cell, ensure_ascii=False, default=str))
     return _text(str(cell))
 
 

@@ -58,14 +58,15 @@ class Blend:
         return sum((np.tensordot(weights[g], scores[g], axes=1) for g in weights), start=np.float32(0))
 
 
-def choose_blend(scores: Mapping[str, Floats], targets: Floats) -> Blend:
+def choose_blend(scores: Mapping[str, Floats], targets: Floats, generator: str | None = None) -> Blend:
     """The best blend of held-out scores (H, N, K) by generator; the guard ships the linear model where that is better.
 
     Args:
         targets: one-hot classes (N, K), or standardised values (N, 1).
+        generator: ``floor`` or ``linear`` to overrule the guard.
     """
     if targets.shape[1] == 1:
-        return _choose_regression(scores, targets)
+        return _choose_regression(scores, targets, generator)
     truth = targets.argmax(1).astype(np.int32)
     rows = len(truth)
     best = min(
@@ -83,6 +84,8 @@ def choose_blend(scores: Mapping[str, Floats], targets: Floats) -> Blend:
     )
     blended = _calibrated(best[1], best[2], scores, truth)
     plain = _calibrated(0.5, 1.0, scores, truth)
+    if generator is not None:
+        return plain if generator == "linear" else blended
     return plain if plain.loss < blended.loss else blended
 
 
@@ -92,9 +95,9 @@ def _calibrated(share: float, linear: float, scores: Mapping[str, Floats], truth
     return Blend(share, linear, factor, smoothed_loss(logits * np.float32(factor), truth))
 
 
-def _choose_regression(scores: Mapping[str, Floats], targets: Floats) -> Blend:
-    runs = []
-    for linear in (*LINEAR, 1.0):
-        blend = Blend(1.0, linear, 1.0, 0.0)
-        runs.append(Blend(1.0, linear, 1.0, float(((blend.apply(scores) - targets) ** 2).mean())))
-    return min(runs, key=lambda blend: blend.loss)
+def _choose_regression(scores: Mapping[str, Floats], targets: Floats, generator: str | None) -> Blend:
+    shares = {"linear": (1.0,), "floor": LINEAR}.get(generator or "", (*LINEAR, 1.0))
+    blends = [Blend(1.0, linear, 1.0, 0.0) for linear in shares]
+    losses = [float(((blend.apply(scores) - targets) ** 2).mean()) for blend in blends]
+    best = int(np.argmin(losses))
+    return Blend(1.0, shares[best], 1.0, losses[best])

@@ -121,11 +121,11 @@ class Verdict:
     linear: Floats
 
 
-def judge(evidence: Evidence, targets: Floats) -> Verdict:
+def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> Verdict:
     """Choose the blend by held-out likelihood (squared error for regression), and score it honestly."""
     honest = np.zeros(targets.shape, np.float32)
     for fold in range(int(evidence.folds.max()) + 1):
         held = evidence.folds == fold
-        blend = choose_blend({g: s[:, ~held] for g, s in evidence.scores.items()}, targets[~held])
+        blend = choose_blend({g: s[:, ~held] for g, s in evidence.scores.items()}, targets[~held], generator)
         honest[held] = blend.apply({g: s[:, held] for g, s in evidence.scores.items()})
-    return Verdict(choose_blend(evidence.scores, targets), honest, evidence.scores["linear"].mean(0))
+    return Verdict(choose_blend(evidence.scores, targets, generator), honest, evidence.scores["linear"].mean(0))
