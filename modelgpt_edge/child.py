@@ -4,7 +4,7 @@ This is the reference that every compiled artefact is held against, and the enco
 backends that take the numeric core alone. Only numpy may come in here.
 
 Shape letters: N rows, C number columns, W waves, R rank columns, Q knots, M missing flags, S word columns,
-D encoded columns, T dense units, U sparse units, L leaf units, K outputs (classes, or 1 for regression).
+D encoded columns, P hidden units (T of them dense, G groups of sparse, H of leaf, B a group), K outputs (classes, or 1 value).
 """
 
 from __future__ import annotations
@@ -97,11 +97,16 @@ class Encoder:
 class Units:
     """Hidden units over D encoded columns: emitted, never trained.
 
+    Sparse and leaf units stand in groups that share eight columns, so that a device gathers few values and multiplies
+    small dense blocks.
+
     Attributes:
         dense_weight, dense_bias: (D, T), (T,); ``tanh(e W + b)``.
-        sparse_column, sparse_weight, sparse_bias: (U, 3), (U, 3), (U,); tanh of three columns each.
-        leaf_column, leaf_slope, leaf_bias: (L, 3); soft steps ``sigmoid(slope e + bias)``.
-        leaf_offset: (L,) the number of steps less one: ``relu(sum of steps - offset)``, an AND of thresholds.
+        sparse_column: (G, 8) columns of each group; sparse_weight: (G, 8, B), at most three of the eight not zero;
+            sparse_bias: (G, B). ``tanh``, B units a group.
+        leaf_column: (H, 8); leaf_slope: (H, 8, 3 B), at most one of the eight not zero; leaf_bias: (H, 3 B). Soft steps
+            ``sigmoid``; steps u, B + u and 2 B + u belong to unit u of the group.
+        leaf_offset: (H, B) the number of steps less one: ``relu(sum of steps - offset)``, an AND of thresholds.
     """
 
     dense_weight: Floats
@@ -115,23 +120,44 @@ class Units:
     leaf_offset: Floats
 
     @property
+    def counts(self) -> tuple[int, int, int]:
+        """Dense, sparse and leaf units: T, G B, H B."""
+        return self.dense_bias.size, self.sparse_bias.size, self.leaf_offset.size
+
+    @property
     def count(self) -> int:
-        """T + U + L."""
-        return len(self.dense_bias) + len(self.sparse_bias) + len(self.leaf_offset)
+        """All units, P."""
+        return sum(self.counts)
 
     def activate(self, encoded: Floats) -> Floats:
-        """Encoded rows (N, D) to hidden units (N, T + U + L), in the order dense, sparse, leaf."""
-        dense = np.tanh(encoded @ self.dense_weight + self.dense_bias)
-        # (N, U, 3) -> (N, U)
-        sparse = np.tanh((encoded[:, self.sparse_column] * self.sparse_weight).sum(2) + self.sparse_bias)
-        # sigmoid(z) = (1 + tanh(z / 2)) / 2, which neither overflows nor needs a guard
-        half = np.float32(0.5)
-        steps = half + half * np.tanh(half * (encoded[:, self.leaf_column] * self.leaf_slope + self.leaf_bias))
-        leaf = np.maximum(steps.sum(2) - self.leaf_offset, 0)
-        return np.concatenate([dense, sparse, leaf], axis=1)
+        """Encoded rows (N, D) to hidden units (N, P), in the order dense, sparse, leaf."""
+        rows = len(encoded)
+        hidden = np.empty((rows, self.count), np.float32)
+        dense, sparse, _ = np.split(hidden, np.cumsum(self.counts)[:2], axis=1)
+        np.add(encoded @ self.dense_weight, self.dense_bias, out=dense)
+        for g, (columns, weight, bias) in enumerate(zip(self.sparse_column, self.sparse_weight, self.sparse_bias)):
+            size = len(bias)
+            np.add(encoded[:, columns] @ weight, bias, out=sparse[:, g * size : (g + 1) * size])
+        tanh = hidden[:, : sum(self.counts[:2])]
+        np.tanh(tanh, out=tanh)
+        at = sum(self.counts[:2])
+        for columns, slope, bias, offset in zip(self.leaf_column, self.leaf_slope, self.leaf_bias, self.leaf_offset):
+            size = len(offset)
+            # sigmoid(z) = (1 + tanh(z / 2)) / 2, which needs no guard against overflow
+            steps = np.tanh((encoded[:, columns] @ slope + bias) * np.float32(0.5))
+            total = steps[:, :size] + steps[:, size : 2 * size] + steps[:, 2 * size :]
+            hidden[:, at : at + size] = np.maximum(np.float32(0.5) * (total + 3) - offset, 0)
+            at += size
+        return hidden
 
-    def part(self, dense: slice, sparse: slice, leaf: slice) -> Units:
-        """The units of one draw, by position."""
+    def part(self, draw: int, draws: int) -> Units:
+        """The units of one draw out of `draws` equal ones."""
+
+        def block(count: int) -> slice:
+            size = count // draws
+            return slice(draw * size, (draw + 1) * size)
+
+        dense, sparse, leaf = (block(len(a)) for a in (self.dense_bias, self.sparse_bias, self.leaf_offset))
         return Units(
             self.dense_weight[:, dense],
             self.dense_bias[dense],
@@ -147,11 +173,10 @@ class Units:
     @staticmethod
     def none(width: int) -> Units:
         """No hidden unit at all: what the plain linear model has."""
-        f, i = np.float32, np.int32
-        return Units(
-            np.zeros((width, 0), f), np.zeros(0, f), np.zeros((0, 3), i), np.zeros((0, 3), f), np.zeros(0, f),
-            np.zeros((0, 3), i), np.zeros((0, 3), f), np.zeros((0, 3), f), np.zeros(0, f),
-        )  # fmt: skip
+        f = np.float32
+        column, weight, bias = np.zeros((0, 8), np.int32), np.zeros((0, 8, 1), f), np.zeros((0, 1), f)
+        steps = np.zeros((0, 8, 3), f), np.zeros((0, 3), f)
+        return Units(np.zeros((width, 0), f), np.zeros(0, f), column, weight, bias, column, *steps, bias)
 
 
 @dataclass(frozen=True)
@@ -159,7 +184,7 @@ class Child:
     """A generated model: encoder, hidden units and head.
 
     Attributes:
-        head_weight: (D + T + U + L, K), over the encoded columns (the linear skip) and then the units.
+        head_weight: (D + P, K), over the encoded columns (the linear skip) and then the units.
         head_bias: (K,).
         classes: names in the order of the K outputs; empty for regression.
     """

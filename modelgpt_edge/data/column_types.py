@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 
-from modelgpt_edge.data.tally import ENOUGH, ColumnProfile
+from modelgpt_edge.data.column_profile import ColumnProfile
+from modelgpt_edge.data.tally import ENOUGH
 from modelgpt_edge.schema import Column, Dropped
 
-MIXED = 0.05  # share of numbers among words worth a remark
+MIXED = 0.05  # share of numbers from which a column of words or placeholders has some at all
 NEARLY_ALL = 0.9  # share of different cells that makes words free text
 FEW_ROWS = 20  # up to here, counting cells and differing words can be chance
 
-_ID_WORDS = frozenset(
-    {"id", "ids", "uid", "uuid", "guid", "index", "idx", "key", "pk", "rowid", "rownum", "rownumber", "serial", "unnamed"}
-)
+_ID_PARTS = frozenset({"id", "ids", "uid", "uuid", "guid", "pk", "rowid", "rownum", "rownumber", "unnamed"})
+_ID_ALONE = frozenset({"index", "idx", "key", "no", "nr", "number", "record", "row", "serial"})
 _ID_NAME = re.compile(
     r"(account|article|booking|case|client|customer|device|doc|document|employee|event|house|image|invoice|item|loan|member"
     r"|object|order|passenger|patient|person|policy|post|product|property|record|row|sample|session|store|student|subject|ticket"
-    r"|track|transaction|user)_?(id|no|nr|num|number|index)"
+    r"|track|transaction|user)_?(id|key|no|nr|num|number|index)"
 )
 
 
@@ -27,7 +27,8 @@ def type_column(column: ColumnProfile) -> Column | Dropped:
         return Dropped(column.name, why)
     if column.boolean:
         return Column(column.name, "category", "booleans")
-    if column.numeric >= ENOUGH * (column.present - column.placeholders) and column.numeric > column.placeholders:
+    others = column.present - column.placeholders
+    if column.numeric >= max(ENOUGH * others, MIXED * column.present):
         return _number(column)
     if column.date_format:
         return _date(column)
@@ -61,9 +62,9 @@ def _number(column: ColumnProfile) -> Column | Dropped:
         because += " with a decimal comma"
     if others:
         such = f" such as {_shown(column.example)}" if column.example else ""
-        because += f"; {others} other cells{such} count as missing"
+        because += f"; {_cells(others, 'other ')}{such} taken as missing"
     if column.infinite:
-        because += f"; {column.infinite} cells are infinite"
+        because += f"; {_cells(column.infinite, 'infinite ')}"
     return Column(column.name, "number", because, decimal=column.decimal)
 
 
@@ -94,7 +95,15 @@ def _words(column: ColumnProfile) -> Column | Dropped:
 def _named_as_id(name: str) -> bool:
     """Whether a name says that its column only tells rows apart, such as "PassengerId" or "Unnamed: 0"."""
     parts = {part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
-    return bool(parts & _ID_WORDS) or bool(_ID_NAME.fullmatch(re.sub(r"[\s_-]+", "_", name.strip()).lower()))
+    return (
+        bool(parts & _ID_PARTS)
+        or (len(parts) == 1 and parts <= _ID_ALONE)
+        or bool(_ID_NAME.fullmatch(re.sub(r"[\s_-]+", "_", name.strip()).lower()))
+    )
+
+
+def _cells(count: int, what: str) -> str:
+    return f"{count:,} {what}cell{'s' if count > 1 else ''}"
 
 
 def _shown(word: str) -> str:

@@ -53,8 +53,11 @@ def open_delimited(text: TextFile) -> Source:
 
 
 def find_separator(lines: Sequence[str]) -> str:
-    """The separator that gives most lines as many cells as the first, and the most cells; comma where none splits it."""
-    best, found = (0.0, 0, 0.0), ","
+    """The separator that gives most lines as many cells as the first; of several, the one that leaves most cells numbers.
+
+    Then the one that gives most cells; comma where none splits the first line.
+    """
+    best, found = (0.0, 0.0, 0), ","
     for separator in SEPARATORS:
         try:
             rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
@@ -66,7 +69,7 @@ def find_separator(lines: Sequence[str]) -> str:
         like = sum(len(row) == len(rows[0]) for row in data) / max(len(data), 1)
         cells = [cell for row in data for cell in row]
         readable = sum(parse_number(c) == parse_number(c) or parse_number(c, ",") == parse_number(c, ",") for c in cells)
-        score = (1.0 if like >= 0.9 else like, len(rows[0]), readable / max(len(cells), 1))
+        score = (1.0 if like >= 0.9 else like, readable / max(len(cells), 1), len(rows[0]))
         if score > best:
             best, found = score, separator
     return found
@@ -144,7 +147,8 @@ class _Reader:
 
         def rest() -> Iterator[str]:
             nonlocal ended
-            yield from self.file
+            for line in self.file:  # noqa: UP028, a generator that ends early would close what it yields from
+                yield line
             ended = True
 
         reader = csv.reader(chain(lines, rest()), delimiter=self.separator, skipinitialspace=True)

@@ -15,7 +15,7 @@ from modelgpt_edge.data.raw import MISSING, Cells, listed
 
 # Spellings of a missing cell, common enough to be looked up before float() sees them.
 _QUICK: dict[str, str] = {spelling: "nan" for token in MISSING for spelling in (token, token.upper(), token.capitalize())}
-_MANY = 100  # cells from which numpy is quicker than float() cell by cell
+_MANY = 1000  # cells from which numpy is quicker than float() cell by cell
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _BEGINS = frozenset("+-.,0123456789iInN")  # what float() may begin with; "i" and "n" for inf and nan
 _GROUPED = {

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from modelgpt_edge.data.column_profile import ColumnProfile
 from modelgpt_edge.data.raw import Chunk
 from modelgpt_edge.data.sampling import RowSample, row_keys
 from modelgpt_edge.data.stream import Source
-from modelgpt_edge.data.tally import ColumnProfile, ColumnTally
+from modelgpt_edge.data.tally import ColumnTally
 
 __all__ = ["ColumnProfile", "Profile", "profile"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.data.cells import Cells, find_date_format, is_missing, read_floats, read_words
+from modelgpt_edge.data.column_profile import ColumnProfile
 from modelgpt_edge.data.distinct import Sketch, hash_numbers, hash_words
 from modelgpt_edge.data.numbers import parse_number
 from modelgpt_edge.data.sampling import take
@@ -20,67 +21,6 @@ from modelgpt_edge.data.words import BOOLEANS
 
 ENOUGH = 0.95  # share of a column's cells that must read as numbers to make it one of numbers
 _EXAMPLES = 20
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """What a column holds.
-
-    Attributes:
-        name: the column's name.
-        rows: cells in all.
-        missing: cells without a value.
-        numeric: cells that read as numbers; booleans are not among them.
-        placeholders: cells such as "-" or "." that stand for a missing value only if the rest are numbers or dates.
-        whole: whether every number is whole.
-        low: smallest finite number, NaN where there is none.
-        high: greatest finite number, NaN where there is none.
-        infinite: infinite numbers.
-        booleans: cells that are booleans.
-        distinct: different canonical words, estimated where there are `many`.
-        many: whether there are too many to count.
-        counts: cells a word, commonest first; empty where there are `many`.
-        unique: whether no value comes twice; where there are `many`, judged by 10,000 of the values.
-        in_order: whether the cells count 0, 1, 2, ... or 1, 2, 3, ... in the table's order.
-        decimal: decimal mark under which most cells read as numbers.
-        date_format: pattern under which the cells are dates, "" where there is none.
-        date_note: doubt about that pattern, if any.
-        longest: characters of the longest word.
-        phrases: share of the words that hold a blank.
-        example: a cell that does not read as a number, "" where all do.
-    """
-
-    name: str
-    rows: int
-    missing: int
-    numeric: int
-    placeholders: int
-    whole: bool
-    low: float
-    high: float
-    infinite: int
-    booleans: int
-    distinct: int
-    many: bool
-    counts: dict[str, int]
-    unique: bool
-    in_order: bool
-    decimal: str
-    date_format: str
-    date_note: str
-    longest: int
-    phrases: float
-    example: str
-
-    @property
-    def present(self) -> int:
-        """Cells with a value."""
-        return self.rows - self.missing
-
-    @property
-    def boolean(self) -> bool:
-        """Whether every cell with a value is a boolean."""
-        return 0 < self.present == self.booleans
 
 
 @dataclass
@@ -199,7 +139,6 @@ class ColumnTally:
         booleans = sum(self.counts[b] for b in BOOLEANS)
         numeric = numbers.count - booleans
         dates = find_date_format(words) if wordy and not booleans else None
-        unread = [word for word in chain(self.odd, words) if math.isnan(parse_number(word, decimal))]
         return ColumnProfile(
             name=self.name,
             rows=self.rows,
@@ -221,7 +160,7 @@ class ColumnTally:
             date_note=dates[1] if dates else "",
             longest=max(self.longest, max(map(len, self.counts), default=0)),
             phrases=sum(" " in word for word in sampled) / max(len(sampled), 1),
-            example=min(unread, key=_is_placeholder, default=""),
+            example=_example(chain(self.odd, words), decimal) if numbers.count < present else "",
         )
 
     def _decimal(self) -> tuple[str, _Numbers]:
@@ -240,6 +179,17 @@ def _has_comma(cells: Cells) -> bool:
         return "," in "".join(cells)  # type: ignore[arg-type]
     except TypeError:  # not all of them are strings
         return any(isinstance(cell, str) and "," in cell for cell in cells)
+
+
+def _example(words: Iterable[str], decimal: str) -> str:
+    """The first word that is not a number; a placeholder only where there is no other."""
+    first = ""
+    for word in words:
+        if math.isnan(parse_number(word, decimal)):
+            if not _is_placeholder(word):
+                return word
+            first = first or word
+    return first
 
 
 def _is_placeholder(word: str) -> bool:

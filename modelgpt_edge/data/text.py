@@ -67,7 +67,10 @@ def open_bytes(path: Path, unpack: bool = True) -> BinaryIO:
         raise InputError(
             f"the file cannot be read ({error.strerror})", where=str(path), cure="Check its permissions."
         ) from error
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+    if not packed:
+        return file
+    file.close()
+    return cast(BinaryIO, gzip.open(path, "rb"))
 
 
 def open_text(path: Path) -> TextFile:

@@ -16,7 +16,7 @@ from modelgpt_edge.parameters import ridge
 from modelgpt_edge.parameters.logistic import logistic_head
 from modelgpt_edge.parameters.prepare import Prepared, Standard
 from modelgpt_edge.parameters.ridge import Problem, decompose
-from modelgpt_edge.parameters.units import Widths, draw_units, part_of
+from modelgpt_edge.parameters.units import Widths, draw_units
 
 SKIP = 0.5
 
@@ -50,20 +50,19 @@ class Emission:
         draws = len(self.heads)
         total = 0.0
         for d, heads in enumerate(self.heads):
-            features = np.concatenate([encoded, part_of(self.units, d, draws).activate(encoded)], axis=1)
+            features = np.concatenate([encoded, self.units.part(d, draws).activate(encoded)], axis=1)
             total = total + (features @ heads.weight + heads.bias[:, None])
         return np.asarray(total / draws, np.float32)
 
     def merge(self, mix: Floats) -> tuple[Floats, Floats]:
-        """Head weight (D + T + U + L, K) and bias (K,) of one child whose scores are ``mix @ scores``.
+        """Head weight (D + P, K) and bias (K,) of one child whose scores are ``mix @ scores``.
 
         Heads are linear in the units, so nothing is lost. The child's units lie all dense, all sparse, all leaf.
         """
         draws, width = len(self.heads), self.encoder.width
         mixed = [np.tensordot(mix, h.weight, axes=1) / np.float32(draws) for h in self.heads]
         bias = np.sum([mix @ h.bias for h in self.heads], axis=0) / np.float32(draws)
-        kinds = len(self.units.dense_bias), len(self.units.sparse_bias), len(self.units.leaf_offset)
-        cuts = np.cumsum([k // draws for k in kinds])[:-1]
+        cuts = np.cumsum([count // draws for count in self.units.counts])[:-1]
         pieces = [np.split(w[width:], cuts) for w in mixed]  # by draw: dense, sparse, leaf
         blocks = [piece[kind] for kind in range(3) for piece in pieces]
         return np.concatenate([np.sum([w[:width] for w in mixed], axis=0), *blocks]), bias
@@ -105,7 +104,7 @@ def emit_floor(
     units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
 
     def solve_draw(d: int) -> Heads:
-        features = DrawFeatures.of(part_of(units, d, draws), ready.encoded, widths)
+        features = DrawFeatures.of(units.part(d, draws), ready.encoded, widths)
         return solve_heads(decompose(features(ready.encoded), targets), features.scale)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -17,7 +17,7 @@ from modelgpt_edge.kernels.gram import GramSums, add_rows
 from modelgpt_edge.parameters.floor import DrawFeatures, Emission, LinearFeatures, solve_heads
 from modelgpt_edge.parameters.prepare import encode, prepare
 from modelgpt_edge.parameters.ridge import decompose_sums
-from modelgpt_edge.parameters.units import Widths, draw_units, part_of
+from modelgpt_edge.parameters.units import Widths, draw_units
 
 
 def emit_streamed(
@@ -38,7 +38,7 @@ def emit_streamed(
     ready = prepare(table.sample, targets, table.schema)
     units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
     features: list[DrawFeatures | LinearFeatures] = [LinearFeatures.of(ready.encoded)]
-    features += [DrawFeatures.of(part_of(units, d, draws), ready.encoded, widths) for d in range(draws)]
+    features += [DrawFeatures.of(units.part(d, draws), ready.encoded, widths) for d in range(draws)]
     sums = [GramSums.zeros(len(f.scale), targets.shape[1]) for f in features]
 
     done = 0

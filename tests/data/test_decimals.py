@@ -8,7 +8,7 @@ from modelgpt_edge.data.decimals import read_decimals
 decimals = st.from_regex(r"-?([0-9]{1,8}(\.[0-9]{0,7})?|\.[0-9]{1,12})|", fullmatch=True).filter(str.isascii)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(decimals, min_size=1, max_size=40))
 def test_agrees_with_float(cells: list[str]) -> None:
     expected = np.array([float(cell or "nan") for cell in cells])

@@ -1,0 +1,68 @@
+"""A small builder of ONNX graphs: nodes in order of use, each constant stored once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17  # what TensorRT 10.3 (JetPack 6.2) parses, and the newest operator used needs
+ML_OPSET = 3
+IR_VERSION = 8
+ELEMENT = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "string": TensorProto.STRING}
+
+
+@dataclass
+class Graph:
+    """A graph under construction; values are named by the node that makes them."""
+
+    name: str
+    _nodes: list[onnx.NodeProto] = field(default_factory=list)
+    _constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    _inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+
+    def input(self, name: str, element: str, columns: int) -> str:
+        """Declare an input [N, columns]."""
+        self._names.add(name)
+        self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", columns]))
+        return name
+
+    def output(self, value: str, name: str, element: str, *columns: int) -> None:
+        """Declare `value` as the output `name`, [N, *columns]."""
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=f"out_{name}"))
+        self._outputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", *columns]))
+
+    def constant(self, name: str, array: Any) -> str:
+        """Store an array under a name of its own; the name is returned."""
+        unique = self._unique(name)
+        self._constants[unique] = numpy_helper.from_array(np.ascontiguousarray(array), unique)
+        return unique
+
+    def add(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
+        """Append a node with one output; the output's name is returned."""
+        unique = self._unique(name or op.lower())
+        self._nodes.append(helper.make_node(op, list(inputs), [unique], name=f"{unique}_node", domain=domain, **attributes))
+        return unique
+
+    def model(self, producer_version: str) -> onnx.ModelProto:
+        """The finished model, checked."""
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+        model = helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="modelgpt-edge", producer_version=producer_version
+        )
+        onnx.checker.check_model(model)
+        return model
+
+    def _unique(self, name: str) -> str:
+        base, count = name, 1
+        while name in self._names:
+            count += 1
+            name = f"{base}_{count}"
+        self._names.add(name)
+        return name

@@ -1,0 +1,117 @@
+"""The manifest of a package: what it holds, written by the compiler and checked by whoever opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from modelgpt_edge.errors import PackageError
+from modelgpt_edge.requirement.requirement import Requirement
+
+SCHEMA_VERSION = 1
+MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT = (
+    "manifest.json",
+    "checks.json",
+    "model.onnx",
+    "golden.safetensors",
+    "MODEL_CARD.md",
+    "report.svg",
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled form of the model.
+
+    Attributes:
+        target, backend, precision: what it is for.
+        path: its folder in the package.
+        front: ``packed`` (numbers and word positions) or ``encoded`` (the numeric core alone).
+        status: ``runs here``, or ``built, not run``.
+        bytes: size of its folder: what goes on the device.
+    """
+
+    target: str
+    backend: str
+    precision: str
+    path: str
+    front: str
+    status: str
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """Name to choose it by: target, backend and precision."""
+        return f"{self.target}-{self.backend}-{self.precision}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a package holds.
+
+    Attributes:
+        requirement: the task, understood; its schema tells the columns.
+        inputs: names of the columns that the model takes, numbers and dates first, then words.
+        vocabularies: the known words of each word column.
+        classes: in the order of the probabilities; empty for regression.
+        architecture: template and sizes; generator: who emitted the weights, and the blend.
+        score: the honest score, with those of the plain linear model and the baseline beside it.
+        seed: of every draw.
+        variants: compiled forms.
+        versions: of the tools that built it.
+        files: sha256 by path of every file that build wrote, but this one and the growing checks.json.
+        schema_version: of this format.
+    """
+
+    requirement: Requirement
+    inputs: tuple[str, ...]
+    vocabularies: tuple[tuple[str, ...], ...]
+    classes: tuple[str, ...]
+    architecture: Mapping[str, Any]
+    generator: Mapping[str, Any]
+    score: Mapping[str, Any]
+    seed: int
+    variants: tuple[Variant, ...]
+    versions: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        values = asdict(self)
+        values["requirement"] = self.requirement.to_json()
+        return values
+
+    @staticmethod
+    def from_json(values: Any) -> Manifest:
+        """Read what `to_json` wrote.
+
+        Raises:
+            PackageError: of a newer schema, or not a manifest.
+        """
+        cure = "Build the package anew."
+        if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
+            raise PackageError("this is not a manifest", where=MANIFEST, cure=cure)
+        if values["schema_version"] != SCHEMA_VERSION:
+            newer = values["schema_version"] > SCHEMA_VERSION
+            raise PackageError(
+                f"the package has a {'newer' if newer else 'older'} schema than this version reads ({SCHEMA_VERSION})",
+                where=MANIFEST,
+                seen=values["schema_version"],
+                cure="Update modelgpt-edge: pip install -U modelgpt-edge." if newer else cure,
+            )
+        try:
+            return Manifest(
+                **{
+                    **values,
+                    "requirement": Requirement.from_json(values["requirement"]),
+                    "inputs": tuple(values["inputs"]),
+                    "vocabularies": tuple(tuple(v) for v in values["vocabularies"]),
+                    "classes": tuple(values["classes"]),
+                    "variants": tuple(Variant(**v) for v in values["variants"]),
+                    "files": dict(values["files"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PackageError("the manifest can't be read", where=MANIFEST, seen=str(error), cure=cure) from error

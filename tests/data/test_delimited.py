@@ -1,0 +1,77 @@
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelgpt_edge.data.delimited import find_separator, open_delimited
+from modelgpt_edge.data.profile import Profile, profile
+from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.data.text import TextFile
+from modelgpt_edge.errors import InputError
+
+cell = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C", "Z"], include_characters=' \n",;|'), max_size=8)
+tables = st.integers(2, 5).flatmap(
+    lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), min_size=1, max_size=8)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], quoting: int) -> None:
+    path = tmp_path_factory.getbasetemp() / "round.csv"
+    width = len(rows[0])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=quoting).writerows([[f"name {i}" for i in range(width)], *rows])
+    [chunk] = open_delimited(TextFile(path, "utf-8")).chunks()
+    assert [[c.strip() for c in row] for row in zip(*chunk.values())] == [[c.strip() for c in row] for row in rows]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.binary(max_size=60) | st.text(alphabet='ab1,;"\n\t .{}[]:\r', max_size=60).map(str.encode),
+    st.sampled_from([".csv", ".jsonl", ""]),
+)
+def test_any_file_is_a_table_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{ending}"
+    path.write_bytes(content)
+    got, refusal = profile_or_refusal(path)
+    if got is None:
+        assert str(path) in refusal
+        assert len(refusal) < 600
+    else:
+        assert got.rows > 0
+        assert all(len(cells) == got.rows for cells in got.sample.values())
+
+
+def profile_or_refusal(path: Path) -> tuple[Profile | None, str]:
+    try:
+        return profile(open_source(path), 0), ""
+    except InputError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "separator"),
+    [
+        ("a,b\n1,2\n", ","),
+        ("a;b\n1,5;2,5\n", ";"),
+        ("a\tb c\n1, 2\tx, y\n", "\t"),
+        ("a|b|c\n1;2|3|4\n", "|"),
+        ("a,b\n", ","),
+        ("a\n1\n", ","),
+        ("price, net;size, cm\n1,5;2,5\n", ";"),
+        ('a,b\n"x;y;z",1\n"p;q;r",2\n', ","),
+    ],
+)
+def test_the_separator_is_found(text: str, separator: str) -> None:
+    assert find_separator(io.StringIO(text).readlines()) == separator
+
+
+def test_a_header_longer_than_what_is_sniffed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    names = [f"a rather long name of a column {i}" for i in range(5000)]
+    path.write_text(";".join(names) + "\n" + ";".join(["1"] * 5000) + "\n")
+    assert open_source(path).columns == tuple(names)
