@@ -52,6 +52,7 @@ class Manifest:
 
     Attributes:
         requirement: the task, understood; its schema tells the columns.
+        columns: every column of the table but the label, in its order.
         inputs: names of the columns that the model takes, numbers and dates first, then words.
         vocabularies: the known words of each word column.
         classes: in the order of the probabilities; empty for regression.
@@ -65,6 +66,7 @@ class Manifest:
     """
 
     requirement: Requirement
+    columns: tuple[str, ...]
     inputs: tuple[str, ...]
     vocabularies: tuple[tuple[str, ...], ...]
     classes: tuple[str, ...]
@@ -106,6 +108,7 @@ class Manifest:
                 **{
                     **values,
                     "requirement": Requirement.from_json(values["requirement"]),
+                    "columns": tuple(values["columns"]),
                     "inputs": tuple(values["inputs"]),
                     "vocabularies": tuple(tuple(v) for v in values["vocabularies"]),
                     "classes": tuple(values["classes"]),

@@ -27,6 +27,19 @@ ONE_OP_MODEL = (
 )
 
 
+def open_session(model: bytes | str, threads: int = 1) -> Any:
+    """An `InferenceSession` on the CPU for a model's bytes or path.
+
+    One thread by default: small models lose more to waking threads than they gain.
+    """
+    library = importlib.import_module("onnxruntime")
+    options = library.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return library.InferenceSession(model, options, providers=[CPU])
+
+
 class OnnxRuntime:
     """Runs ONNX files on x86 and ARM, and through its CUDA or TensorRT provider on a GPU."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.architecture.architecture import Architecture
-from modelgpt_edge.child import Child, Floats
+from modelgpt_edge.child import Child, Floats, softmax
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.evidence import Evidence, Verdict, emit_all, gather, judge, split_folds
@@ -23,6 +23,7 @@ from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Schema
 
 Progress = Callable[[str, float], None]
+UNFUSED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Generated:
         generator: ``floor`` or ``linear``, the guard's winner.
         blend: how heads and linear model were weighed.
         score, linear, baseline: held-out scores of the child, the plain linear model, and the majority class or mean.
+        unfused: outputs (M, K) on the first M rows of the sample before the draws were merged, for the numeric gate.
         held_out, truth: the held-out scores (N, K) behind `score`, and class positions or values (N,), for plots.
         seconds: time of generation, evidence included.
     """
@@ -44,6 +46,7 @@ class Generated:
     score: Score
     linear: Score
     baseline: Score
+    unfused: Floats
     held_out: Floats
     truth: np.ndarray
     seconds: float
@@ -97,6 +100,9 @@ def generate(
             method = f"{len(rows):,} held-out rows that no fit has seen"
         verdict = judge(evidence, targets, generator)
         child = fuse(emissions, verdict.blend.weights(len(evidence.scores["floor"])), standard, schema.classes)
+    first = encode(child.encoder, table.sample.take(slice(UNFUSED_ROWS)))
+    unfused = verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()})
+    unfused = softmax(unfused) if child.classes else unfused * np.float32(standard.deviation) + np.float32(standard.mean)
     truth = np.asarray(rows.labels)
     score, linear, baseline, held_out = _scores(verdict, evidence, targets, truth, standard, schema, method)
     return Generated(
@@ -106,6 +112,7 @@ def generate(
         score=score,
         linear=linear,
         baseline=baseline,
+        unfused=unfused,
         held_out=held_out,
         truth=truth,
         seconds=time.perf_counter() - start,

@@ -1,0 +1,76 @@
+"""The compiler's one entry: a child in, gated artefacts out, nothing written yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from modelgpt_edge.child import Child, Floats
+from modelgpt_edge.compile.gate import Hop, compare, require
+from modelgpt_edge.compile.golden import golden_rows
+from modelgpt_edge.compile.graph import raw_graph
+from modelgpt_edge.compile.variants import Candidate, Probe, compile_target
+from modelgpt_edge.data.table import Rows
+from modelgpt_edge.errors import GateError
+from modelgpt_edge.golden import Golden
+from modelgpt_edge.targets.onnxruntime import open_session
+from modelgpt_edge.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler made of a child.
+
+    Attributes:
+        truth: the ONNX model from raw columns, as bytes.
+        candidates: every compiled form that was measured, kept or not.
+        hops: the numeric gate's evidence, in order.
+    """
+
+    truth: bytes
+    golden: Golden
+    candidates: tuple[Candidate, ...]
+    hops: tuple[Hop, ...]
+
+
+def compile_child(child: Child, unfused: Floats, rows: Rows, targets: tuple[Target, ...], version: str) -> Compiled:
+    """Compile a child for targets and pass every kept artefact through the gate.
+
+    Args:
+        unfused: outputs (M, K) on the first M rows before the draws were merged into the child.
+        rows: typed rows of the table, for golden rows, calibration and measurement.
+
+    Raises:
+        GateError: names the first hop that left its tolerance.
+    """
+    _check_emitted(child)
+    probe = Probe.of(child, rows)
+    hops = [compare("fuse", unfused, probe.outputs[: len(unfused)], "fp32")]
+    require(hops)
+    golden = golden_rows(child, rows)
+    truth = raw_graph(child, version).SerializeToString()
+    hops.append(_run_truth(truth, child, golden))
+    candidates = [c for target in targets for c in compile_target(target, child, probe, golden, version)]
+    hops += [c.hop for c in candidates if c.kept]
+    require(hops)
+    return Compiled(truth, golden, tuple(candidates), tuple(hops))
+
+
+def _check_emitted(child: Child) -> None:
+    """GateError where an emitted number is NaN or infinite."""
+    owners = {"encoder": child.encoder, "units": child.units, "child": child}
+    for owner, value in owners.items():
+        for field in fields(value):
+            array = getattr(value, field.name)
+            if isinstance(array, np.ndarray) and not np.isfinite(array).all():
+                what = f"the numeric gate failed at hop 'emit': {owner} {field.name} holds NaN or infinite values"
+                raise GateError(what, where="gate", cure="Please report the table's shape and this message.")
+
+
+def _run_truth(truth: bytes, child: Child, golden: Golden) -> Hop:
+    """The raw graph, its encoding and strings included, against the numpy reference."""
+    feed = {n: golden.numbers[:, i : i + 1] for i, n in enumerate(child.encoder.numbers)}
+    feed |= {n: golden.words[:, i : i + 1] for i, n in enumerate(child.encoder.words)}
+    got = open_session(truth).run(None, feed)[-1]
+    return compare("onnx", golden.outputs, got.reshape(golden.outputs.shape), "fp32")

@@ -1,0 +1,94 @@
+"""The report's picture: held-out predictions as a confusion matrix, or predicted against true values, in SVG."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from modelgpt_edge.child import Floats
+
+MOST_CLASSES = 20
+MOST_POINTS = 1_000
+INK, PAPER, BLUE = "#1b1f24", "#ffffff", (31, 111, 178)
+
+
+def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
+    """An SVG of held-out scores (N, K) against class positions or values (N,)."""
+    if not classes:
+        return _scatter(held_out[:, 0].astype(np.float64), truth.astype(np.float64), label)
+    return _confusion(held_out.argmax(1), truth.astype(np.int64), classes, label)
+
+
+def _confusion(predicted: np.ndarray, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
+    count = len(classes)
+    table = np.zeros((count, count), np.int64)
+    np.add.at(table, (truth[truth >= 0], predicted[truth >= 0]), 1)
+    # Of many classes, those with the most rows are shown.
+    shown = np.sort(np.argsort(-table.sum(1), kind="stable")[:MOST_CLASSES])
+    table = table[np.ix_(shown, shown)]
+    names = [_short(classes[i]) for i in shown]
+    cell, left, top = 46, 150, 96
+    size = cell * len(names)
+    parts = [
+        _text(left, 28, f"Held-out predictions of {_short(label, 40)}", size=17, weight="bold"),
+        _text(left, 50, "rows: what was true; columns: what was predicted; shade: share of the row", size=12),
+    ]
+    for i, name in enumerate(names):
+        y = top + i * cell
+        parts.append(_text(left - 8, y + cell / 2 + 4, name, anchor="end"))
+        x = left + i * cell + cell / 2
+        parts.append(f'<g transform="translate({x},{top - 8}) rotate(-35)">{_text(0, 0, name)}</g>')
+        for j in range(len(names)):
+            share = table[i, j] / max(1, table[i].sum())
+            red, green, blue = (round(255 + (c - 255) * share) for c in BLUE)
+            parts.append(
+                f'<rect x="{left + j * cell}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3" fill="rgb({red},{green},{blue})"/>'
+            )
+            ink = PAPER if share > 0.55 else INK
+            parts.append(_text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink))
+    more = f"{count - len(names)} rarer classes are not shown" if count > len(names) else ""
+    parts.append(_text(left, top + size + 22, more, size=12))
+    return _svg(max(left + size + 110, 620), top + size + 40, parts)
+
+
+def _scatter(predicted: np.ndarray, truth: np.ndarray, label: str) -> str:
+    pick = np.linspace(0, len(truth) - 1, min(MOST_POINTS, len(truth))).astype(int)
+    low, high = float(min(predicted.min(), truth.min())), float(max(predicted.max(), truth.max()))
+    span = (high - low) or 1.0
+    left, top, size = 80, 70, 420
+
+    def x(value: float) -> float:
+        return left + (value - low) / span * size
+
+    def y(value: float) -> float:
+        return top + size - (value - low) / span * size
+
+    parts = [
+        _text(left, 28, f"Held-out predictions of {_short(label, 40)}", size=17, weight="bold"),
+        _text(left, 50, "across: what was true; up: what was predicted; on the line is right", size=12),
+        f'<rect x="{left}" y="{top}" width="{size}" height="{size}" fill="none" stroke="#c8ccd1"/>',
+        f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="{INK}" stroke-dasharray="5 4"/>',
+    ]
+    for value in np.linspace(low, high, 5):
+        parts.append(_text(x(value), top + size + 18, f"{value:.4g}", anchor="middle"))
+        parts.append(_text(left - 8, y(value) + 4, f"{value:.4g}", anchor="end"))
+    colour = "rgb({},{},{})".format(*BLUE)
+    parts += [f'<circle cx="{x(t):.1f}" cy="{y(p):.1f}" r="3" fill="{colour}" fill-opacity="0.45"/>' for t, p in zip(truth[pick], predicted[pick])]
+    return _svg(left + size + 40, top + size + 40, parts)
+
+
+def _text(
+    x: float, y: float, text: str, size: int = 13, anchor: str = "start", fill: str = INK, weight: str = "normal"
+) -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}">{escape(text)}</text>'
+
+
+def _short(text: str, most: int = 16) -> str:
+    text = "".join(c for c in text if c.isprintable())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _svg(width: float, height: float, parts: list[str]) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" font-family="sans-serif">'
+    return "\n".join([head, f'<rect width="100%" height="100%" fill="{PAPER}"/>', *parts, "</svg>"]) + "\n"

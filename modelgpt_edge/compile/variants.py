@@ -1,0 +1,198 @@
+"""Derive the compiled variants of each target, gate each, and choose precisions by measurement."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from modelgpt_edge.child import Child, Floats, Ints
+from modelgpt_edge.compile.gate import Hop, compare
+from modelgpt_edge.compile.graph import core_graph, packed_graph
+from modelgpt_edge.compile.precision import FP16, FP32, Precision, int8_for
+from modelgpt_edge.data.table import Rows
+from modelgpt_edge.encoder_file import encoder_bytes
+from modelgpt_edge.golden import Golden
+from modelgpt_edge.parameters.prepare import encode
+from modelgpt_edge.targets.onnxruntime import open_session
+from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
+
+ROWS = 2_000
+CALLS = 200
+# int8 is taken where it is quicker by a tenth and loses at most half a point; otherwise it isn't worth its rounding.
+QUICKER, LOSS = 0.9, 0.005
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows that candidates are measured on: encoded columns, packed inputs, the reference's outputs and the labels."""
+
+    encoded: Floats
+    numbers: Floats
+    codes: Ints
+    outputs: Floats
+    labels: np.ndarray
+
+    @staticmethod
+    def of(child: Child, rows: Rows) -> Probe:
+        """The first 2,000 rows."""
+        rows = rows.take(slice(ROWS))
+        encoded = encode(child.encoder, rows)
+        none = np.zeros((len(rows), 0))
+        numbers = np.stack([rows.numbers[n] for n in child.encoder.numbers], axis=1) if child.encoder.numbers else none
+        codes = child.encoder.codes([rows.words[n] for n in child.encoder.words]) if child.encoder.words else none
+        return Probe(encoded, numbers.astype(np.float32), codes.astype(np.int32), child.outputs(encoded), rows.labels)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A compiled form and what it measured.
+
+    Attributes:
+        files: contents by file name.
+        latency_us: median microseconds of one row here; None where it can't be told from here.
+        accuracy: on the table's own rows, or R squared for regression; beside that of fp32 it tells the loss.
+        agreement: share of those rows with the reference's label; None for regression.
+        kept: whether it is in the package, and why, in `because`.
+    """
+
+    target: str
+    backend: str
+    precision: str
+    front: str
+    status: str
+    files: Mapping[str, bytes]
+    latency_us: float | None
+    accuracy: float
+    agreement: float | None
+    hop: Hop
+    kept: bool
+    because: str
+
+    @property
+    def bytes(self) -> int:
+        """Size of its folder."""
+        return sum(map(len, self.files.values()))
+
+    def to_json(self) -> dict[str, Any]:
+        """The measurements as JSON values."""
+        names = ("target", "backend", "precision", "status", "bytes", "latency_us", "accuracy", "agreement", "kept", "because")
+        return {name: getattr(self, name) for name in names}
+
+
+def compile_target(target: Target, child: Child, probe: Probe, golden: Golden, version: str) -> list[Candidate]:
+    """Candidates of a target: for ONNX Runtime fp32 and int8, the better kept; for TensorRT fp16 and int8, both kept."""
+    int8 = int8_for(child, probe.encoded)
+    if target.backends[0] == "tensorrt":
+        return [_tensorrt(target, child, p, probe, golden, version) for p in (FP16, int8) if p.name in target.precisions]
+    fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
+    return _keep_better(fp32, _onnxruntime(target, child, int8, probe, golden, version))
+
+
+def _onnxruntime(
+    target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str
+) -> Candidate:
+    model = packed_graph(child, version, precision).SerializeToString()
+    feed = {k: v for k, v in (("numbers", probe.numbers), ("codes", probe.codes)) if v.shape[1]}
+    codes = _golden_codes(child, golden)
+    golden_feed = {k: v for k, v in (("numbers", golden.numbers), ("codes", codes)) if v.shape[1]}
+    return _measure(
+        target, "onnxruntime", precision, "packed", RUNS_HERE, {"model.onnx": model}, feed, golden_feed, probe, golden
+    )
+
+
+def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
+    """Explicit-precision ONNX and the recipe by which `finalize` builds the engine on the board."""
+    model = core_graph(child, version, precision).SerializeToString()
+    recipe = {
+        "input": {"name": "encoded", "shape": {"min": [1, child.encoder.width], "opt": [1, child.encoder.width], "max": [256, child.encoder.width]}},
+        "precision": precision.name,
+        "strongly_typed": True,
+        "workspace_bytes": 1 << 28,
+        "sm": target.sm,
+        "facts": dict(target.facts),
+    }  # fmt: skip
+    files = {
+        "model.onnx": model,
+        "encoder.safetensors": encoder_bytes(child.encoder),
+        "recipe.json": (json.dumps(recipe, indent=2) + "\n").encode(),
+    }
+    golden_feed = {"encoded": child.encoder.encode(golden.numbers, _golden_codes(child, golden))}
+    feed = {"encoded": probe.encoded}
+    return _measure(target, "tensorrt", precision, "encoded", BUILT_NOT_RUN, files, feed, golden_feed, probe, golden)
+
+
+def _measure(
+    target: Target,
+    backend: str,
+    precision: Precision,
+    front: str,
+    status: str,
+    files: dict[str, bytes],
+    feed: Mapping[str, np.ndarray],
+    golden_feed: Mapping[str, np.ndarray],
+    probe: Probe,
+    golden: Golden,
+) -> Candidate:
+    session = open_session(files["model.onnx"])
+    got = session.run(None, golden_feed)[0].reshape(golden.outputs.shape)
+    hop = compare(f"{target.name} {backend} {precision.name}", golden.outputs, got, precision.name)
+    outputs = session.run(None, feed)[0].reshape(probe.outputs.shape)
+    here = status == RUNS_HERE
+    return Candidate(
+        target=target.name,
+        backend=backend,
+        precision=precision.name,
+        front=front,
+        status=status,
+        files=files,
+        latency_us=_latency(session, feed) if here else None,
+        accuracy=_accuracy(outputs, probe.labels),
+        agreement=float((outputs.argmax(1) == probe.outputs.argmax(1)).mean()) if outputs.shape[1] > 1 else None,
+        hop=hop,
+        kept=True,
+        because="" if here else "the engine is built on the board by `finalize`",
+    )
+
+
+def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
+    assert fp32.latency_us is not None
+    assert int8.latency_us is not None
+    quicker = int8.latency_us < QUICKER * fp32.latency_us
+    accurate = int8.accuracy >= fp32.accuracy - LOSS and int8.hop.passed
+    if quicker and accurate:
+        return [_with(fp32, False, "int8 is quicker and loses at most half a point"), _with(int8, True, "quicker than fp32")]
+    why = "loses too much accuracy" if not accurate else "is no quicker"
+    return [_with(fp32, True, f"int8 isn't worth it here: it {why}"), _with(int8, False, f"it {why}")]
+
+
+def _with(candidate: Candidate, kept: bool, because: str) -> Candidate:
+    return Candidate(**{**candidate.__dict__, "kept": kept, "because": because})
+
+
+def _latency(session: Any, feed: Mapping[str, np.ndarray]) -> float:
+    """Median microseconds of one row in a warm process, one thread."""
+    rows = [{name: values[i : i + 1] for name, values in feed.items()} for i in range(min(50, len(next(iter(feed.values())))))]
+    times = []
+    for i in range(CALLS):
+        start = time.perf_counter()
+        session.run(None, rows[i % len(rows)])
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[CALLS // 10 :]) * 1e6)
+
+
+def _accuracy(outputs: Floats, labels: np.ndarray) -> float:
+    if outputs.shape[1] > 1:
+        return float((outputs.argmax(1) == labels).mean())
+    spread = float(((labels - labels.mean()) ** 2).sum()) or 1.0
+    return 1 - float(((outputs[:, 0] - labels) ** 2).sum()) / spread
+
+
+def _golden_codes(child: Child, golden: Golden) -> Ints:
+    if not child.encoder.words:
+        return np.zeros((len(golden.numbers), 0), np.int32)
+    return child.encoder.codes([golden.words[:, s] for s in range(golden.words.shape[1])])

@@ -1,0 +1,236 @@
+"""build(): the whole line, from a request to a checked package, one stage after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelgpt_edge.architecture.architecture import Architecture, candidates, choose_architecture
+from modelgpt_edge.compile.card import model_card
+from modelgpt_edge.compile.compiler import Compiled, compile_child
+from modelgpt_edge.compile.package import check_place, sha256, write_package
+from modelgpt_edge.compile.picture import draw_report
+from modelgpt_edge.data.profile import profile
+from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.data.table import Table, open_table
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant
+from modelgpt_edge.parameters.generate import Generated, generate, score_rows
+from modelgpt_edge.parameters.score import Score
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.rules import write_requirement
+from modelgpt_edge.targets.registry import find_target
+
+if TYPE_CHECKING:
+    from modelgpt_edge.runtime.model import Model
+
+Progress = Callable[[str, float], None]
+TOOLS = ("modelgpt-edge", "numpy", "onnx", "onnxruntime")
+GENERATORS = ("floor", "linear")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build.
+
+    Attributes:
+        path: the package's folder.
+        manifest: what it holds.
+        report: what happened, as JSON values: what `build --json` prints.
+    """
+
+    path: Path
+    manifest: Manifest
+    report: dict[str, Any]
+
+    def load(self, variant: str | None = None) -> Model:
+        """The model, ready to predict."""
+        from modelgpt_edge.runtime.model import load
+
+        return load(self.path, variant)
+
+
+def build(
+    task: str,
+    data: object,
+    *,
+    label: str | None = None,
+    kind: str | None = None,
+    target: str | Sequence[str] = (),
+    out: str | os.PathLike[str] = "model.edge",
+    test: object = None,
+    seed: int = 0,
+    draws: int = 4,
+    generator: str | None = None,
+    force: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> Built:
+    """Make a model for a task, compile it for targets, check it, and write it as a package.
+
+    Args:
+        task: what the model shall do, in a sentence.
+        data: a table with labels: a path (CSV, Parquet, JSONL, also gzipped), DataFrame, list of dicts, dict of columns,
+            or 2-D array.
+        label: the label column; found where not given, and the report says how.
+        kind: ``classification`` or ``regression``; told from task and data where not given.
+        target: names of devices; those that the task names where not given, or else ``x86``.
+        out: folder to write.
+        test: labelled rows for the score, as `data`; cross-validated where not given.
+        seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
+        draws: how many draws of hidden units are merged, 1, 2 or 4; fewer make a smaller model.
+        generator: ``floor`` or ``linear`` to overrule the guard, which ships the better one.
+        force: replace a package that lies at `out`.
+        progress: called with a stage's name and the share of it that is done.
+
+    Raises:
+        ModelgptEdgeError: with what is wrong, where, the value seen and the cure; nothing is written then.
+    """
+    start = time.perf_counter()
+    names = (target,) if isinstance(target, str) else tuple(target)
+    place = Path(out)
+    check_place(place, force)
+    _check_options(seed, draws, generator)
+    request = Request(task, data, label, kind, test, tuple(find_target(n).name for n in names), seed, draws)
+
+    progress("reading", 0)
+    table, requirement, notes, columns = _understand(request)
+    architecture = choose_architecture(requirement, draws)
+    generated = generate(table, architecture, seed, progress, generator)
+    score = _test_score(request, requirement, generated) or generated.score
+    progress("compiling", 0)
+    targets = tuple(find_target(name) for name in requirement.targets)
+    compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"))
+    progress("writing", 0)
+    manifest = _manifest(request, requirement, columns, architecture, generated, score, compiled)
+    files = _files(manifest, generated, compiled, notes)
+    report = _report(place, manifest, generated, compiled, notes, start)
+    write_package(place, files, force)
+    return Built(place, manifest, report)
+
+
+def _check_options(seed: int, draws: int, generator: str | None) -> None:
+    if draws not in (1, 2, 4):
+        raise InputError("this many draws can't be merged", where="--draws", seen=draws, cure="Give 1, 2 or 4.")
+    if seed < 0:
+        raise InputError("a seed can't be negative", where="--seed", seen=seed, cure="Give 0 or more.")
+    if generator is not None and generator not in GENERATORS:
+        cure = f"Give {' or '.join(GENERATORS)}, or leave it to the guard."
+        raise InputError("there is no such generator", where="--generator", seen=generator, cure=cure)
+
+
+def _understand(request: Request) -> tuple[Table, Requirement, tuple[str, ...], tuple[str, ...]]:
+    """The typed table, the requirement, notes for the user, and the names of all columns but the label."""
+    if not request.task.strip():
+        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
+    source = open_source(request.data)
+    facts = profile(source, request.seed)
+    requirement = write_requirement(request, facts)
+    table = open_table(source, facts, requirement.schema)
+    columns = tuple(c for c in source.columns if c != requirement.schema.label.name)
+    return table, requirement, (*facts.notes, *requirement.notes, *table.notes), columns
+
+
+def _test_score(request: Request, requirement: Requirement, generated: Generated) -> Score | None:
+    """The score on the user's own test rows, streamed; None where none were given."""
+    if request.test is None:
+        return None
+    source = open_source(request.test)
+    rows = open_table(source, profile(source, request.seed), requirement.schema).sample
+    return score_rows(generated.child, rows, f"the test table given ({source.name})")
+
+
+def _manifest(
+    request: Request,
+    requirement: Requirement,
+    columns: tuple[str, ...],
+    architecture: Architecture,
+    generated: Generated,
+    score: Score,
+    compiled: Compiled,
+) -> Manifest:
+    child = generated.child
+    kept = [c for c in compiled.candidates if c.kept]
+    return Manifest(
+        requirement=requirement,
+        columns=columns,
+        inputs=(*child.encoder.numbers, *child.encoder.words),
+        vocabularies=child.encoder.vocabularies,
+        classes=child.classes,
+        architecture={
+            "template": architecture.template,
+            "units": child.units.count // max(1, architecture.draws),
+            "draws": architecture.draws,
+            "parameters": child.parameters,
+            "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
+        },
+        generator={"name": generated.generator, "blend": asdict(generated.blend)},
+        score={"child": asdict(score), "linear": asdict(generated.linear), "baseline": asdict(generated.baseline)},
+        seed=request.seed,
+        variants=tuple(
+            Variant(c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes)
+            for c in kept
+        ),
+        versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
+    )
+
+
+def _files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...]) -> dict[str, bytes]:
+    """Contents of the package by path, the manifest with their checksums last."""
+    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes()}
+    kept = [c for c in compiled.candidates if c.kept]
+    for candidate, variant in zip(kept, manifest.variants):
+        files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
+    files[CARD] = model_card(manifest, notes).encode()
+    files[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name).encode()
+    values = manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}}
+    checks = {
+        "hops": [h.to_json() for h in compiled.hops],
+        "candidates": [c.to_json() for c in compiled.candidates],
+        "generation_seconds": generated.seconds,
+    }
+    return files | {CHECKS: _json(checks), MANIFEST: _json(values)}
+
+
+def _json(values: object) -> bytes:
+    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _report(
+    out: Path, manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...], start: float
+) -> dict[str, Any]:
+    requirement, schema = manifest.requirement, manifest.requirement.schema
+    architecture = manifest.architecture
+    return {
+        "package": str(out),
+        "requirement": {
+            "sentence": requirement.sentence,
+            "modality": requirement.modality,
+            "kind": schema.kind,
+            "kind_because": schema.kind_because,
+            "label": schema.label.name,
+            "label_because": schema.label_because,
+            "classes": list(schema.classes),
+            "columns": [asdict(c) for c in schema.columns],
+            "dropped": [asdict(d) for d in schema.dropped],
+            "limits": asdict(requirement.limits),
+            "targets": list(requirement.targets),
+        },
+        "architecture": dict(architecture),
+        "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
+        "score": dict(manifest.score["child"]),
+        "linear": dict(manifest.score["linear"]),
+        "baseline": dict(manifest.score["baseline"]),
+        "frontier": [asdict(a) for a in candidates(schema, architecture["draws"] or 1)],
+        "variants": [c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None} for c in compiled.candidates],
+        "checks": [h.to_json() for h in compiled.hops],
+        "notes": list(notes),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
