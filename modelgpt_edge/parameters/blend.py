@@ -58,16 +58,19 @@ class Blend:
         return sum((np.tensordot(weights[g], scores[g], axes=1) for g in weights), start=np.float32(0))
 
 
-def choose_blend(scores: Mapping[str, Floats], targets: Floats, generator: str | None = None) -> Blend:
-    """The best blend of held-out scores (H, N, K) by generator; the guard ships the linear model where that is better.
+def choose_blend(scores: Mapping[str, Floats], targets: Floats, generator: str) -> Blend:
+    """The best blend of held-out scores (H, N, K) for a generator.
 
     Args:
         targets: one-hot classes (N, K), or standardised values (N, 1).
-        generator: ``floor`` or ``linear`` to overrule the guard.
+        generator: ``floor``, which may take in a share of the linear model, or ``linear``, which has nothing to choose
+            but its temperature.
     """
     if targets.shape[1] == 1:
         return _choose_regression(scores, targets, generator)
     truth = targets.argmax(1).astype(np.int32)
+    if generator == "linear":
+        return _calibrated(0.5, 1.0, scores, truth)
     rows = len(truth)
     best = min(
         (
@@ -82,11 +85,7 @@ def choose_blend(scores: Mapping[str, Floats], targets: Floats, generator: str |
         ),
         key=lambda run: run[0],
     )
-    blended = _calibrated(best[1], best[2], scores, truth)
-    plain = _calibrated(0.5, 1.0, scores, truth)
-    if generator is not None:
-        return plain if generator == "linear" else blended
-    return plain if plain.loss < blended.loss else blended
+    return _calibrated(best[1], best[2], scores, truth)
 
 
 def _calibrated(share: float, linear: float, scores: Mapping[str, Floats], truth: NDArray[np.int32]) -> Blend:
@@ -95,8 +94,8 @@ def _calibrated(share: float, linear: float, scores: Mapping[str, Floats], truth
     return Blend(share, linear, factor, smoothed_loss(logits * np.float32(factor), truth))
 
 
-def _choose_regression(scores: Mapping[str, Floats], targets: Floats, generator: str | None) -> Blend:
-    shares = {"linear": (1.0,), "floor": LINEAR}.get(generator or "", (*LINEAR, 1.0))
+def _choose_regression(scores: Mapping[str, Floats], targets: Floats, generator: str) -> Blend:
+    shares = (1.0,) if generator == "linear" else LINEAR
     blends = [Blend(1.0, linear, 1.0, 0.0) for linear in shares]
     losses = [float(((blend.apply(scores) - targets) ** 2).mean()) for blend in blends]
     best = int(np.argmin(losses))

@@ -17,6 +17,7 @@ from modelgpt_edge.child import Floats
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend, choose_blend
 from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
+from modelgpt_edge.parameters.likelihood import smoothed_loss
 from modelgpt_edge.parameters.prepare import encode, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Schema
@@ -108,12 +109,12 @@ def split_folds(targets: Floats, rng: np.random.Generator) -> NDArray[np.int32]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guard chose, and held-out scores that no choice has seen.
+    """What the guard chose, and held-out scores that no choice of a blend has seen.
 
     Attributes:
         blend: chosen on all held-out rows; what ships.
         honest: (N, K) scores of the shipped recipe, each row's blend chosen without its fold.
-        linear: (N, K) scores of the plain linear model beside it.
+        linear: (N, K) scores of the plain linear model, likewise.
     """
 
     blend: Blend
@@ -122,10 +123,29 @@ class Verdict:
 
 
 def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> Verdict:
-    """Choose the blend by held-out likelihood (squared error for regression), and score it honestly."""
-    honest = np.zeros(targets.shape, np.float32)
+    """The guard: floor or plain linear model, whichever is likelier on held-out rows (of less squared error for values).
+
+    Args:
+        targets: one-hot classes (N, K), or standardised values (N, 1).
+        generator: ``floor`` or ``linear`` to overrule it.
+    """
+    honest = {name: _cross_fitted(evidence, targets, name) for name in GENERATORS}
+    losses = {name: _loss(scores, targets) for name, scores in honest.items()}
+    winner = generator or min(GENERATORS, key=lambda name: losses[name])
+    return Verdict(choose_blend(evidence.scores, targets, winner), honest[winner], honest["linear"])
+
+
+def _cross_fitted(evidence: Evidence, targets: Floats, generator: str) -> Floats:
+    """Held-out scores (N, K) of a generator, each fold's blend chosen on the other folds."""
+    scores = np.zeros(targets.shape, np.float32)
     for fold in range(int(evidence.folds.max()) + 1):
         held = evidence.folds == fold
         blend = choose_blend({g: s[:, ~held] for g, s in evidence.scores.items()}, targets[~held], generator)
-        honest[held] = blend.apply({g: s[:, held] for g, s in evidence.scores.items()})
-    return Verdict(choose_blend(evidence.scores, targets, generator), honest, evidence.scores["linear"].mean(0))
+        scores[held] = blend.apply({g: s[:, held] for g, s in evidence.scores.items()})
+    return scores
+
+
+def _loss(scores: Floats, targets: Floats) -> float:
+    if targets.shape[1] == 1:
+        return float(((scores - targets) ** 2).mean(dtype=np.float64))
+    return smoothed_loss(scores, targets.argmax(1).astype(np.int32))

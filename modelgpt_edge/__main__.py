@@ -1,0 +1,5 @@
+"""``python -m modelgpt_edge``."""
+
+from modelgpt_edge.cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""The command line: finds the command, and turns what goes wrong into one clear line and the right exit code.
+
+Only click comes in here; each command's module is imported when it is called, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from modelgpt_edge.errors import InputError, ModelgptEdgeError, nearest
+
+COMMANDS = {
+    "build": "Make a model for a task, compile it for devices, check it, and write a package.",
+    "predict": "Predict the rows of a file with a package.",
+    "verify": "Check a package: checksums, and every variant against the golden rows, hop by hop.",
+    "inspect": "Show what a package holds: task, columns, score, variants.",
+    "targets": "List the devices that can be built for, and how each is checked.",
+    "doctor": "Tell what works on this machine, what is missing, and the line that cures it.",
+}
+
+EPILOG = """Exit codes: 0 done; 1 a bad value or input; 2 an unknown option or a missing argument; 3 the numeric gate failed;
+4 a target is not available here; 5 nothing fits the budget. Any command takes --debug for a full traceback. Completion:
+eval "$(_MODELGPT_EDGE_COMPLETE=bash_source modelgpt-edge)" (or zsh_source, fish_source)."""
+
+
+class Commands(click.Group):
+    """A group that lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"modelgpt_edge.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but an unknown command is a bad value, with the nearest names."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise InputError("there is no such command", where="modelgpt-edge", seen=args[0], cure=nearest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the texts above."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="modelgpt-edge", prog_name="modelgpt-edge")
+def cli() -> None:
+    """From one sentence and a handful of rows to a small, checked, compiled model on your device, with no training."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [w for w in words if w != "--debug"]
+    # Ending a build must clean up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = cli.main(words, prog_name="modelgpt-edge", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except ModelgptEdgeError as error:
+        _fail(str(error), error.exit_code, debug)
+    except click.MissingParameter as error:
+        _fail(error.format_message(), 2, debug)
+    except click.BadParameter as error:
+        _fail(error.format_message(), 1, debug)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code, debug)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted: nothing was written", 1, debug)
+    except BrokenPipeError:
+        # The reader went away, as `| head` does; Python must not complain about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        _fail("the machine ran out of memory. Close other programs, or give a table with fewer columns", 1, debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}. Check the path, its permissions and the free space", 1, debug)
+    except Exception as error:  # the last resort: a user never sees a traceback unless asked for
+        _fail(f"an internal error, sorry: {type(error).__name__}: {error}. Run again with --debug and report it", 1, debug)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

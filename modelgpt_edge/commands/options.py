@@ -1,0 +1,9 @@
+"""Options that several commands share: named alike, they mean alike everywhere."""
+
+from __future__ import annotations
+
+import click
+
+PACKAGE = click.argument("package", type=click.Path())
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines on stdout.")
+VARIANT = click.option("--variant", metavar="NAME", help="Variant to run: TARGET-BACKEND-PRECISION, or 'model' for the ONNX model itself.")

@@ -1,0 +1,58 @@
+"""How commands speak: results on stdout, progress on stderr, tables that fit any terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+Progress = Callable[[str, float], None]
+
+
+def print_json(values: object) -> None:
+    """JSON on stdout."""
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """An aligned table; columns at the places in `right` are aligned to the right."""
+    lines = [head, *rows]
+    widths = [max(len(line[c]) for line in lines) for c in range(len(head))]
+
+    def row(line: Sequence[str]) -> str:
+        cells = [cell.rjust(widths[c]) if c in right else cell.ljust(widths[c]) for c, cell in enumerate(line)]
+        return "  " + "  ".join(cells).rstrip()
+
+    return "\n".join([row(head), "  " + "  ".join("-" * w for w in widths), *(row(line) for line in rows)])
+
+
+def size(count: int) -> str:
+    """Bytes for people, in kB of 1,024."""
+    return f"{count} B" if count < 1024 else f"{count / 1024:.0f} kB" if count < 1 << 20 else f"{count / (1 << 20):.1f} MB"
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Progress]:
+    """A progress callback: a bar on a terminal, a line a stage elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda stage, share: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("starting", total=1.0)
+            yield lambda stage, share: bar.update(task, description=stage, completed=share)
+    else:
+        seen: set[str] = set()
+
+        def line(stage: str, share: float) -> None:
+            if stage not in seen:
+                seen.add(stage)
+                click.echo(f"{stage} ...", err=True)
+
+        yield line
