@@ -27,7 +27,7 @@ class Variant:
     Attributes:
         target, backend, precision: what it is for.
         path: its folder in the package.
-        front: ``packed`` (numbers and word positions) or ``encoded`` (the numeric core alone).
+        front: ``native``, ``packed`` (numbers and word positions) or ``encoded`` (the numeric core alone).
         status: ``runs here``, or ``built, not run``.
         bytes: size of its folder: what goes on the device.
     """

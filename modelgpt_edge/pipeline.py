@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from modelgpt_edge.architecture.architecture import Architecture, candidates, choose_architecture
 from modelgpt_edge.compile.card import model_card
 from modelgpt_edge.compile.compiler import Compiled, compile_child
+from modelgpt_edge.compile.native import start_library
 from modelgpt_edge.compile.package import check_place, sha256, write_package
 from modelgpt_edge.compile.picture import draw_report
 from modelgpt_edge.data.profile import profile
@@ -27,6 +28,7 @@ from modelgpt_edge.parameters.score import Score
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import write_requirement
+from modelgpt_edge.targets.native import find_compiler
 from modelgpt_edge.targets.registry import find_target
 
 if TYPE_CHECKING:
@@ -102,12 +104,14 @@ def build(
 
     progress("reading", 0)
     table, requirement, notes, columns = _understand(request)
+    targets = tuple(find_target(name) for name in requirement.targets)
+    # The C template takes a second to compile on a new machine: that runs beside the generation.
+    library = start_library() if any("native" in t.backends for t in targets) and find_compiler() else None
     architecture = choose_architecture(requirement, draws)
     generated = generate(table, architecture, seed, progress, generator)
     score = _test_score(request, requirement, generated) or generated.score
     progress("compiling", 0)
-    targets = tuple(find_target(name) for name in requirement.targets)
-    compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"))
+    compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"), library)
     progress("writing", 0)
     manifest = _manifest(request, requirement, columns, architecture, generated, score, compiled)
     files = _files(manifest, generated, compiled, notes)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from modelgpt_edge.targets.backend import Backend
+from modelgpt_edge.targets.native import Native
 from modelgpt_edge.targets.onnxruntime import OnnxRuntime
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
 from modelgpt_edge.targets.tensorrt import TensorRt
@@ -14,7 +15,7 @@ GIB = 1 << 30
 JETPACK_6_2 = {"JetPack 6.2": "CUDA 12.6, TensorRT 10.3"}
 JETPACK_7_2 = {"JetPack 7.2": "CUDA 13.2, TensorRT 10.16"}
 
-BACKENDS: Mapping[str, Backend] = MappingProxyType({b.name: b for b in (OnnxRuntime(), TensorRt())})
+BACKENDS: Mapping[str, Backend] = MappingProxyType({b.name: b for b in (Native(), OnnxRuntime(), TensorRt())})
 
 
 def _jetson(name: str, title: str, sm: str, ram: int, memory: str, jetpacks: dict[str, str], alias: str = "") -> Target:
@@ -40,7 +41,7 @@ BUILTIN: tuple[Target, ...] = (
         title="PC or server (x86-64)",
         arch="x86_64",
         precisions=("fp32", "int8"),
-        backends=("onnxruntime",),
+        backends=("native", "onnxruntime"),
         checked=RUNS_HERE,
     ),
     _jetson(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -34,12 +35,20 @@ class Compiled:
     hops: tuple[Hop, ...]
 
 
-def compile_child(child: Child, unfused: Floats, rows: Rows, targets: tuple[Target, ...], version: str) -> Compiled:
+def compile_child(
+    child: Child,
+    unfused: Floats,
+    rows: Rows,
+    targets: tuple[Target, ...],
+    version: str,
+    library: Future[bytes] | None = None,
+) -> Compiled:
     """Compile a child for targets and pass every kept artefact through the gate.
 
     Args:
         unfused: outputs (M, K) on the first M rows before the draws were merged into the child.
         rows: typed rows of the table, for golden rows, calibration and measurement.
+        library: the C template, being compiled; None where there is no native form.
 
     Raises:
         GateError: names the first hop that left its tolerance.
@@ -51,7 +60,7 @@ def compile_child(child: Child, unfused: Floats, rows: Rows, targets: tuple[Targ
     golden = golden_rows(child, rows)
     truth = raw_graph(child, version).SerializeToString()
     hops.append(_run_truth(truth, child, golden))
-    candidates = [c for target in targets for c in compile_target(target, child, probe, golden, version)]
+    candidates = [c for target in targets for c in compile_target(target, child, probe, golden, library, version)]
     hops += [c.hop for c in candidates if c.kept]
     require(hops)
     return Compiled(truth, golden, tuple(candidates), tuple(hops))

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 from modelgpt_edge.child import Child, Floats, Ints
 from modelgpt_edge.compile.gate import Hop, compare
 from modelgpt_edge.compile.graph import core_graph, packed_graph
+from modelgpt_edge.compile.native.tables import native_tables
 from modelgpt_edge.compile.precision import FP16, FP32, Precision, int8_for
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.encoder_file import encoder_bytes
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.parameters.prepare import encode
+from modelgpt_edge.runtime.native import LIBRARY, TABLES, open_native
 from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
 
+Run = Callable[[Floats, Ints], Floats]
 ROWS = 2_000
 CALLS = 200
 # int8 is taken where it is quicker by a tenth and loses at most half a point; otherwise it isn't worth its rounding.
@@ -84,25 +91,46 @@ class Candidate:
         return {name: getattr(self, name) for name in names}
 
 
-def compile_target(target: Target, child: Child, probe: Probe, golden: Golden, version: str) -> list[Candidate]:
-    """Candidates of a target: for ONNX Runtime fp32 and int8, the better kept; for TensorRT fp16 and int8, both kept."""
+def compile_target(
+    target: Target, child: Child, probe: Probe, golden: Golden, library: Future[bytes] | None, version: str
+) -> list[Candidate]:
+    """Candidates of a target, best first.
+
+    For TensorRT fp16 and int8, both kept. For ONNX Runtime fp32 and int8, the better kept; before them the native form where
+    a target wants it and there is a C compiler.
+    """
     int8 = int8_for(child, probe.encoded)
     if target.backends[0] == "tensorrt":
         return [_tensorrt(target, child, p, probe, golden, version) for p in (FP16, int8) if p.name in target.precisions]
     fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
-    return _keep_better(fp32, _onnxruntime(target, child, int8, probe, golden, version))
+    candidates = _keep_better(fp32, _onnxruntime(target, child, int8, probe, golden, version))
+    if "native" in target.backends and library is not None:
+        candidates = [_native(target, child, library.result(), probe, golden), *candidates]
+    return candidates
 
 
 def _onnxruntime(
     target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str
 ) -> Candidate:
     model = packed_graph(child, version, precision).SerializeToString()
-    feed = {k: v for k, v in (("numbers", probe.numbers), ("codes", probe.codes)) if v.shape[1]}
-    codes = _golden_codes(child, golden)
-    golden_feed = {k: v for k, v in (("numbers", golden.numbers), ("codes", codes)) if v.shape[1]}
-    return _measure(
-        target, "onnxruntime", precision, "packed", RUNS_HERE, {"model.onnx": model}, feed, golden_feed, probe, golden
-    )
+    session = open_session(model)
+    named = {"numbers", "codes"} & {i.name for i in session.get_inputs()}
+
+    def run(numbers: Floats, codes: Ints) -> Floats:
+        feed = {name: value for name, value in (("numbers", numbers), ("codes", codes)) if name in named}
+        return np.asarray(session.run(None, feed)[0], np.float32)
+
+    return _measure(target, "onnxruntime", precision.name, "packed", RUNS_HERE, {"model.onnx": model}, run, child, probe, golden)
+
+
+def _native(target: Target, child: Child, library: bytes, probe: Probe, golden: Golden) -> Candidate:
+    """The C template on the child's tables, loaded and run as the device will."""
+    files = {LIBRARY: library, TABLES: bytes(save(native_tables(child)))}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        run = open_native(Path(folder)).run
+    return _measure(target, "native", "fp32", "native", RUNS_HERE, files, run, child, probe, golden)
 
 
 def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
@@ -121,41 +149,42 @@ def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, 
         "encoder.safetensors": encoder_bytes(child.encoder),
         "recipe.json": (json.dumps(recipe, indent=2) + "\n").encode(),
     }
-    golden_feed = {"encoded": child.encoder.encode(golden.numbers, _golden_codes(child, golden))}
-    feed = {"encoded": probe.encoded}
-    return _measure(target, "tensorrt", precision, "encoded", BUILT_NOT_RUN, files, feed, golden_feed, probe, golden)
+    session = open_session(model)
+
+    def run(numbers: Floats, codes: Ints) -> Floats:
+        return np.asarray(session.run(None, {"encoded": child.encoder.encode(numbers, codes)})[0], np.float32)
+
+    return _measure(target, "tensorrt", precision.name, "encoded", BUILT_NOT_RUN, files, run, child, probe, golden)
 
 
 def _measure(
     target: Target,
     backend: str,
-    precision: Precision,
+    precision: str,
     front: str,
     status: str,
     files: dict[str, bytes],
-    feed: Mapping[str, np.ndarray],
-    golden_feed: Mapping[str, np.ndarray],
+    run: Run,
+    child: Child,
     probe: Probe,
     golden: Golden,
 ) -> Candidate:
-    session = open_session(files["model.onnx"])
-    got = session.run(None, golden_feed)[0].reshape(golden.outputs.shape)
-    hop = compare(f"{target.name} {backend} {precision.name}", golden.outputs, got, precision.name)
-    outputs = session.run(None, feed)[0].reshape(probe.outputs.shape)
+    got = run(golden.numbers, _golden_codes(child, golden)).reshape(golden.outputs.shape)
+    outputs = run(probe.numbers, probe.codes).reshape(probe.outputs.shape)
     here = status == RUNS_HERE
     return Candidate(
         target=target.name,
         backend=backend,
-        precision=precision.name,
+        precision=precision,
         front=front,
         status=status,
         files=files,
-        latency_us=_latency(session, feed) if here else None,
+        latency_us=_latency(run, probe) if here else None,
         accuracy=_accuracy(outputs, probe.labels),
         agreement=float((outputs.argmax(1) == probe.outputs.argmax(1)).mean()) if outputs.shape[1] > 1 else None,
-        hop=hop,
+        hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision),
         kept=True,
-        because="" if here else "the engine is built on the board by `finalize`",
+        because="compiled by the C compiler here" if backend == "native" else "" if here else "the engine is built on the board by `finalize`",
     )
 
 
@@ -165,22 +194,19 @@ def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
     quicker = int8.latency_us < QUICKER * fp32.latency_us
     accurate = int8.accuracy >= fp32.accuracy - LOSS and int8.hop.passed
     if quicker and accurate:
-        return [_with(fp32, False, "int8 is quicker and loses at most half a point"), _with(int8, True, "quicker than fp32")]
+        why = "int8 is quicker and loses at most half a point"
+        return [replace(int8, because="quicker than fp32"), replace(fp32, kept=False, because=why)]
     why = "loses too much accuracy" if not accurate else "is no quicker"
-    return [_with(fp32, True, f"int8 isn't worth it here: it {why}"), _with(int8, False, f"it {why}")]
+    return [replace(fp32, because=f"int8 isn't worth it here: it {why}"), replace(int8, kept=False, because=f"it {why}")]
 
 
-def _with(candidate: Candidate, kept: bool, because: str) -> Candidate:
-    return Candidate(**{**candidate.__dict__, "kept": kept, "because": because})
-
-
-def _latency(session: Any, feed: Mapping[str, np.ndarray]) -> float:
+def _latency(run: Run, probe: Probe) -> float:
     """Median microseconds of one row in a warm process, one thread."""
-    rows = [{name: values[i : i + 1] for name, values in feed.items()} for i in range(min(50, len(next(iter(feed.values())))))]
+    rows = [(probe.numbers[i : i + 1], probe.codes[i : i + 1]) for i in range(min(50, len(probe.numbers)))]
     times = []
     for i in range(CALLS):
         start = time.perf_counter()
-        session.run(None, rows[i % len(rows)])
+        run(*rows[i % len(rows)])
         times.append(time.perf_counter() - start)
     return float(np.median(times[CALLS // 10 :]) * 1e6)
 

@@ -11,6 +11,7 @@ from modelgpt_edge.child import Encoder, Floats, Ints
 from modelgpt_edge.encoder_file import read_encoder
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.manifest import TRUTH, Variant
+from modelgpt_edge.runtime.native import open_native
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.targets.onnxruntime import INSTALL, open_session
 
@@ -80,6 +81,8 @@ def open_executor(package: Package, variant: Variant | None) -> Executor:
     """
     manifest = package.manifest
     folder = package.path if variant is None else package.file(variant.path)
+    if variant is not None and variant.front == "native":
+        return open_native(folder)
     session = _session(folder / (TRUTH if variant is None else MODEL))
     if variant is None:
         words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]

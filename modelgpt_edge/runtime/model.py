@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.data.cells import Cells, read_column
 from modelgpt_edge.data.sources import open_source
-from modelgpt_edge.errors import InputError, PackageError, nearest
+from modelgpt_edge.errors import InputError, ModelgptEdgeError, PackageError, nearest
 from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.executors import Executor, open_executor
 from modelgpt_edge.runtime.opening import Package, open_package
@@ -24,26 +25,31 @@ def load(path: str | Path, variant: str | None = None) -> Model:
 
     Args:
         path: the package's folder.
-        variant: ``target-backend-precision``; without it the fastest variant made for this kind of machine, or else
-            the package's ONNX model itself.
+        variant: ``target-backend-precision``, or ``model`` for the package's ONNX model itself. Without it the fastest
+            variant made for this kind of machine; one that can't be used here is passed over with a warning.
 
     Raises:
         PackageError: the package is damaged, or has no such variant.
     """
     package = open_package(path)
-    chosen = _choose_variant(package, variant)
-    return Model(package, chosen, open_executor(package, chosen))
-
-
-def _choose_variant(package: Package, name: str | None) -> Variant | None:
-    variants = package.manifest.variants
-    if name is not None:
-        known = {v.name: v for v in variants} | {"model": None}
-        if name not in known:
-            raise PackageError("the package has no such variant", where=str(package.path), seen=name, cure=nearest(name, known))
-        return known[name]
+    if variant is not None:
+        chosen = _named(package, variant)
+        return Model(package, chosen, open_executor(package, chosen))
     here = {"x86_64": "x86", "amd64": "x86"}.get(platform.machine().lower())
-    return next((v for v in variants if v.target == here), None)
+    for candidate in (v for v in package.manifest.variants if v.target == here):
+        try:
+            return Model(package, candidate, open_executor(package, candidate))
+        except ModelgptEdgeError as error:
+            warnings.warn(f"variant {candidate.name} can't be used, the next one is: {error}", RuntimeWarning, stacklevel=2)
+    return Model(package, None, open_executor(package, None))
+
+
+def _named(package: Package, name: str) -> Variant | None:
+    """The variant of a name, None for the ONNX model itself; PackageError with the nearest names."""
+    known = {v.name: v for v in package.manifest.variants} | {"model": None}
+    if name not in known:
+        raise PackageError("the package has no such variant", where=str(package.path), seen=name, cure=nearest(name, known))
+    return known[name]
 
 
 class Model:

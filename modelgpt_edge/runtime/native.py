@@ -1,0 +1,97 @@
+"""Runs the native form of a model: the template's shared library on the model's tables, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import threading
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from modelgpt_edge.child import Floats, Ints
+from modelgpt_edge.errors import PackageError
+
+LIBRARY, TABLES = "model.so", "tables.safetensors"
+ABI = 1
+_SIZES = (
+    "numbers", "waves", "ranks", "knots", "flags", "words", "one_hots", "width", "dense_tiles",
+    "sparse_groups", "sparse_tiles", "leaf_groups", "leaf_tiles", "outputs", "classes",
+)  # fmt: skip
+_ARRAYS = (
+    "wave_column", "rank_column", "flag_column", "one_hot_word", "one_hot_place", "sparse_column", "leaf_column",
+    "wave_frequency", "wave_phase", "median", "center", "scale", "rank_knots", "rank_values",
+    "dense_weight", "dense_bias", "sparse_weight", "sparse_bias", "leaf_slope", "leaf_bias", "leaf_offset",
+    "skip_weight", "head_weight", "head_bias",
+)  # fmt: skip
+
+
+class _Tabular(ctypes.Structure):
+    """``tabular_model`` of tabular.h."""
+
+    _fields_ = [(name, ctypes.c_int32) for name in _SIZES] + [(name, ctypes.c_void_p) for name in _ARRAYS]
+
+
+class NativeExecutor:
+    """The library and the tables it runs on; several threads may call it, each with buffers of its own."""
+
+    def __init__(self, library: ctypes.CDLL, tables: dict[str, np.ndarray]) -> None:
+        self._tables = tables  # the struct points into these arrays
+        sizes = dict(zip(_SIZES, map(int, tables["sizes"])))
+        self._model = _Tabular(**sizes, **{name: tables[name].ctypes.data for name in _ARRAYS})
+        self._reference = ctypes.addressof(self._model)
+        self._outputs, self._numbers, self._words = sizes["outputs"], sizes["numbers"], sizes["words"]
+        self._scratch = int(library.tabular_scratch(ctypes.c_void_p(self._reference)))
+        self._predict = library.tabular_predict
+        self._predict.argtypes = [ctypes.c_void_p, ctypes.c_int32] + [ctypes.c_void_p] * 4
+        self._predict.restype = None
+        self._buffers = threading.local()
+
+    def run(self, numbers: Floats, codes: Ints) -> Floats:
+        """Outputs (N, K) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown."""
+        try:
+            one = self._buffers.one
+        except AttributeError:
+            one = self._buffers.one = _OneRow(self._numbers, self._words, self._outputs, self._scratch)
+        rows = len(numbers) if self._numbers else len(codes)
+        if rows == 1:
+            one.numbers[:] = numbers
+            if self._words:
+                one.codes[:] = codes
+            self._predict(self._reference, 1, *one.pointers)
+            return one.outputs.copy()
+        numbers, codes = np.ascontiguousarray(numbers, np.float32), np.ascontiguousarray(codes, np.int32)
+        outputs = np.empty((rows, self._outputs), np.float32)
+        self._predict(self._reference, rows, numbers.ctypes.data, codes.ctypes.data, one.pointers[2], outputs.ctypes.data)
+        return outputs
+
+
+class _OneRow:
+    """Buffers for one row and their addresses: looking addresses up would cost more than the model."""
+
+    def __init__(self, numbers: int, words: int, outputs: int, scratch: int) -> None:
+        self.numbers = np.zeros((1, numbers), np.float32)
+        self.codes = np.zeros((1, words), np.int32)
+        self.outputs = np.zeros((1, outputs), np.float32)
+        self._scratch = np.zeros(scratch, np.float32)
+        arrays = (self.numbers, self.codes, self._scratch, self.outputs)
+        self.pointers = [a.ctypes.data for a in arrays]
+
+
+def open_native(folder: Path) -> NativeExecutor:
+    """Load the native form in a folder.
+
+    Raises:
+        PackageError: the library is for another kind of machine, or doesn't load.
+    """
+    cure = "Load another variant, or build for this machine."
+    try:
+        library = ctypes.CDLL(str((folder / LIBRARY).resolve()))
+        abi = int(library.tabular_abi())
+    except (OSError, AttributeError) as error:
+        what = f"the native library doesn't load on this machine ({platform.machine()})"
+        raise PackageError(what, where=str(folder), seen=str(error), cure=cure) from error
+    if abi != ABI:
+        raise PackageError("the native library has another interface", where=str(folder), seen=abi, cure="Build the package anew.")
+    return NativeExecutor(library, load_file(folder / TABLES))
