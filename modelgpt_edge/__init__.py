@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "list_targets", "load"]
 
-_HOMES = {"build": "modelgpt_edge.pipeline", "load": "modelgpt_edge.runtime.model", "list_targets": "modelgpt_edge.targets.registry"}
+_HOMES = {
+    "build": "modelgpt_edge.pipeline",
+    "load": "modelgpt_edge.runtime.model",
+    "list_targets": "modelgpt_edge.targets.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

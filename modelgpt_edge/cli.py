@@ -44,9 +44,7 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"modelgpt_edge.commands.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, but an unknown command is a bad value, with the nearest names."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise InputError("there is no such command", where="modelgpt-edge", seen=args[0], cure=nearest(args[0], COMMANDS))

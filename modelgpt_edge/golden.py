@@ -47,4 +47,6 @@ class Golden:
                 words[i, j] = text[i, j].tobytes().rstrip(b"\0").decode("utf-8")
             return Golden(tensors["numbers"], words, tensors["outputs"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise PackageError("the golden vectors can't be read", where=path.name, seen=str(error), cure="Build anew.") from error
+            raise PackageError(
+                "the golden vectors can't be read", where=path.name, seen=str(error), cure="Build anew."
+            ) from error

@@ -179,7 +179,9 @@ def _manifest(
         score={"child": asdict(score), "linear": asdict(generated.linear), "baseline": asdict(generated.baseline)},
         seed=request.seed,
         variants=tuple(
-            Variant(c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes)
+            Variant(
+                c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes
+            )
             for c in kept
         ),
         versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
@@ -193,7 +195,9 @@ def _files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: 
     for candidate, variant in zip(kept, manifest.variants):
         files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
     files[CARD] = model_card(manifest, notes).encode()
-    files[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name).encode()
+    files[REPORT] = draw_report(
+        generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
+    ).encode()
     values = manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}}
     checks = {
         "hops": [h.to_json() for h in compiled.hops],
@@ -233,7 +237,10 @@ def _report(
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
         "frontier": [asdict(a) for a in candidates(schema, architecture["draws"] or 1)],
-        "variants": [c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None} for c in compiled.candidates],
+        "variants": [
+            c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None}
+            for c in compiled.candidates
+        ],
         "checks": [h.to_json() for h in compiled.hops],
         "notes": list(notes),
         "seconds": round(time.perf_counter() - start, 3),

@@ -95,7 +95,9 @@ class Native:
             with tempfile.TemporaryDirectory() as folder:
                 source, library = Path(folder) / "one.c", Path(folder) / "one.so"
                 source.write_text("int doubled(int x) { return x + x; }\n", encoding="utf-8")
-                subprocess.run([compiler, *FLAGS, "-o", str(library), str(source)], check=True, capture_output=True, timeout=SECONDS)
+                subprocess.run(
+                    [compiler, *FLAGS, "-o", str(library), str(source)], check=True, capture_output=True, timeout=SECONDS
+                )
                 right = ctypes.CDLL(str(library)).doubled(21) == 42
         except (OSError, subprocess.SubprocessError, AttributeError) as error:
             return Availability(False, "", f"{compiler} doesn't make a library that loads: {error}", CURE)

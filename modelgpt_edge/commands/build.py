@@ -21,14 +21,33 @@ METRICS = {
 
 
 @click.command("build")
-@click.option("--task", required=True, metavar="TEXT", help="What the model shall do, in a sentence; limits and devices named in it count.")
-@click.option("--data", required=True, type=click.Path(), metavar="FILE", help="Labelled rows: CSV, TSV, JSONL or Parquet, also .gz.")
+@click.option(
+    "--task",
+    required=True,
+    metavar="TEXT",
+    help="What the model shall do, in a sentence; limits and devices named in it count.",
+)
+@click.option(
+    "--data", required=True, type=click.Path(), metavar="FILE", help="Labelled rows: CSV, TSV, JSONL or Parquet, also .gz."
+)
 @click.option("--label", metavar="COLUMN", help="The column to predict; found where not given.")
 @click.option("--kind", metavar="KIND", help="classification or regression; told from task and label where not given.")
-@click.option("--target", "targets", multiple=True, metavar="DEVICE", help="Device to build for, may be repeated; see `targets`. Default: those the task names, else x86.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="DEVICE",
+    help="Device to build for, may be repeated; see `targets`. Default: those the task names, else x86.",
+)
 @click.option("--out", type=click.Path(), metavar="FOLDER", help="Package to write. Default: the data file's name with .edge.")
 @click.option("--test", type=click.Path(), metavar="FILE", help="Labelled rows for the score; cross-validated where not given.")
-@click.option("--draws", type=int, default=4, show_default=True, help="Draws of hidden units to merge, 1, 2 or 4: fewer are smaller and quicker.")
+@click.option(
+    "--draws",
+    type=int,
+    default=4,
+    show_default=True,
+    help="Draws of hidden units to merge, 1, 2 or 4: fewer are smaller and quicker.",
+)
 @click.option("--generator", metavar="NAME", help="floor or linear, to overrule the guard, which ships the better one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--force", is_flag=True, help="Replace a package that lies at --out.")
@@ -79,7 +98,11 @@ def command(
 def _text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     requirement, architecture, generator = report["requirement"], report["architecture"], report["generator"]
     types = [c["type"] for c in requirement["columns"]]
-    counted = ", ".join(f"{types.count(t)} {name}" for t, name in (("number", "numbers"), ("category", "words"), ("date", "dates")) if t in types)
+    counted = ", ".join(
+        f"{types.count(t)} {name}"
+        for t, name in (("number", "numbers"), ("category", "words"), ("date", "dates"))
+        if t in types
+    )
     dropped = "".join(f"\n              not used: {d['name']} ({d['because']})" for d in requirement["dropped"][:8])
     more = len(requirement["dropped"]) - 8
     lines = [

@@ -23,7 +23,9 @@ def command(as_json: bool) -> int:
     if as_json:
         print_json([asdict(f) for f in findings])
     else:
-        click.echo(table(["what", "state", "found", "needed for"], [[f.name, f.state, f.detail, f.needed_for] for f in findings]))
+        click.echo(
+            table(["what", "state", "found", "needed for"], [[f.name, f.state, f.detail, f.needed_for] for f in findings])
+        )
         cures = [f for f in findings if f.cure]
         if cures:
             click.echo("\nTo mend:")

@@ -27,6 +27,10 @@ def command(package: str, as_json: bool) -> None:
     click.echo(f"{manifest.requirement.sentence}\n")
     click.echo(table(["column", "type", "used", "why"], columns) + "\n")
     click.echo(f"Gives         {f'one of {len(manifest.classes)} classes: {classes}' if classes else 'a value'}")
-    click.echo(f"Score         {score['metric']} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}] by {score['method']}")
-    click.echo(f"Generator     {manifest.generator['name']}, {manifest.architecture['parameters']:,} parameters, seed {manifest.seed}\n")
+    click.echo(
+        f"Score         {score['metric']} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}] by {score['method']}"
+    )
+    click.echo(
+        f"Generator     {manifest.generator['name']}, {manifest.architecture['parameters']:,} parameters, seed {manifest.seed}\n"
+    )
     click.echo(table(["variant", "size", "checked"], variants, right=(1,)))

@@ -6,4 +6,6 @@ import click
 
 PACKAGE = click.argument("package", type=click.Path())
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines on stdout.")
-VARIANT = click.option("--variant", metavar="NAME", help="Variant to run: TARGET-BACKEND-PRECISION, or 'model' for the ONNX model itself.")
+VARIANT = click.option(
+    "--variant", metavar="NAME", help="Variant to run: TARGET-BACKEND-PRECISION, or 'model' for the ONNX model itself."
+)

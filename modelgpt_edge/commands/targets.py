@@ -18,13 +18,9 @@ def command(as_json: bool) -> None:
     targets = list_targets()
     found = {name: backend.probe() for name, backend in BACKENDS.items()}
     if as_json:
-        print_json(
-            [t.to_json() | {"available": {b: found[b].available for b in t.backends if b in found}} for t in targets]
-        )
+        print_json([t.to_json() | {"available": {b: found[b].available for b in t.backends if b in found}} for t in targets])
         return
-    rows = [
-        [t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), ", ".join(t.precisions), t.checked] for t in targets
-    ]
+    rows = [[t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), ", ".join(t.precisions), t.checked] for t in targets]
     click.echo(table(["target", "also called", "device", "backends", "precisions", "checked"], rows))
     click.echo("  checked: whether artefacts run on this machine before they ship\n")
     for name, availability in found.items():

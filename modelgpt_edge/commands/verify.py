@@ -23,7 +23,9 @@ def command(package: str, as_json: bool) -> int:
     hops = verify_package(opened)
     passed = all(h.passed for h in hops)
     if as_json:
-        print_json({"package": package, "files": len(opened.manifest.files), "passed": passed, "hops": [h.to_json() for h in hops]})
+        print_json(
+            {"package": package, "files": len(opened.manifest.files), "passed": passed, "hops": [h.to_json() for h in hops]}
+        )
     else:
         click.echo(f"{len(opened.manifest.files)} files have the checksums that build wrote")
         for hop in hops:

@@ -23,7 +23,10 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
         "",
         "| model | " + " | ".join(_metrics(manifest)) + " |",
         "| --- |" + " --- |" * len(_metrics(manifest)),
-        *(_score_row(manifest, key, title) for key, title in (("child", "this model"), ("linear", "plain linear model"), ("baseline", _baseline(manifest)))),
+        *(
+            _score_row(manifest, key, title)
+            for key, title in (("child", "this model"), ("linear", "plain linear model"), ("baseline", _baseline(manifest)))
+        ),
         "",
         f"Measured by {manifest.score['child']['method']}, on {manifest.score['child']['rows']:,} rows; 95 % interval in brackets.",
         "",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelgpt_edge.child import Child, Floats
 from modelgpt_edge.compile.gate import Hop, compare, require
@@ -68,18 +70,17 @@ def compile_child(
 
 def _check_emitted(child: Child) -> None:
     """GateError where an emitted number is NaN or infinite."""
-    owners = {"encoder": child.encoder, "units": child.units, "child": child}
-    for owner, value in owners.items():
-        for field in fields(value):
-            array = getattr(value, field.name)
+    for owner in (child.encoder, child.units, child):
+        for field in fields(owner):
+            array = getattr(owner, field.name)
             if isinstance(array, np.ndarray) and not np.isfinite(array).all():
-                what = f"the numeric gate failed at hop 'emit': {owner} {field.name} holds NaN or infinite values"
+                what = f"the numeric gate failed at hop 'emit': {type(owner).__name__.lower()} {field.name} holds NaN or infinite values"
                 raise GateError(what, where="gate", cure="Please report the table's shape and this message.")
 
 
 def _run_truth(truth: bytes, child: Child, golden: Golden) -> Hop:
     """The raw graph, its encoding and strings included, against the numpy reference."""
-    feed = {n: golden.numbers[:, i : i + 1] for i, n in enumerate(child.encoder.numbers)}
+    feed: dict[str, NDArray[Any]] = {n: golden.numbers[:, i : i + 1] for i, n in enumerate(child.encoder.numbers)}
     feed |= {n: golden.words[:, i : i + 1] for i, n in enumerate(child.encoder.words)}
     got = open_session(truth).run(None, feed)[-1]
     return compare("onnx", golden.outputs, got.reshape(golden.outputs.shape), "fp32")

@@ -77,7 +77,8 @@ class Hop:
             return f"{self.name}: {self.bad} outputs are NaN or infinite"
         labels = "" if self.agreement is None else f", labels agree on {self.agreement:.1%} of {self.rows} rows"
         verdict = "matches" if self.passed else f"FAILED ({self.failure})"
-        return f"{self.name}: {verdict}, max difference {self.max_abs:.1e} (tolerance {TOLERANCES[self.tolerance].max_abs:.0e}){labels}"
+        limit = TOLERANCES[self.tolerance].max_abs
+        return f"{self.name}: {verdict}, max difference {self.max_abs:.1e} (tolerance {limit:.0e}){labels}"
 
 
 def compare(name: str, reference: Floats, got: Floats, tolerance: str) -> Hop:

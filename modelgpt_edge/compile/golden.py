@@ -37,8 +37,10 @@ def golden_rows(child: Child, rows: Rows) -> Golden:
     unknown = ["", "", "\u2603 never seen", *("" for _ in hard[3:])]
     all_numbers = np.concatenate([numbers[pick], np.array(hard, np.float32).reshape(len(hard), width)]).astype(np.float32)
     all_words = [np.concatenate([column[pick], np.array(unknown, object)]) for column in columns]
-    word_rows: NDArray[np.object_] = (
-        np.stack(all_words, axis=1) if all_words else np.zeros((len(all_numbers), 0), object)
+    word_rows: NDArray[np.object_] = np.stack(all_words, axis=1) if all_words else np.zeros((len(all_numbers), 0), object)
+    codes = (
+        child.encoder.codes([word_rows[:, s] for s in range(word_rows.shape[1])])
+        if words
+        else np.zeros((len(all_numbers), 0), np.int32)
     )
-    codes = child.encoder.codes([word_rows[:, s] for s in range(word_rows.shape[1])]) if words else np.zeros((len(all_numbers), 0), np.int32)
     return Golden(all_numbers, word_rows, child.outputs(child.encoder.encode(all_numbers, codes)))

@@ -7,6 +7,7 @@ of word positions). Encoded is the numeric core alone, for backends without the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ ML = "ai.onnx.ml"
 
 
 def raw_graph(child: Child, version: str) -> onnx.ModelProto:
-    """Raw columns [N, 1] each, float32 (NaN missing) or string ("" missing), to ``label`` and ``probabilities``, or ``value``."""
+    """Raw columns [N, 1], float32 (NaN missing) or string ("" missing), to ``label`` and ``probabilities``, or ``value``."""
     graph = Graph("modelgpt_edge_tabular")
     encoder = child.encoder
     # A raw column may carry any name, those of inner values too: inputs claim theirs first.
@@ -85,7 +86,7 @@ def _encode(graph: Graph, encoder: Encoder, numbers: str | None, codes: str | No
             flags = graph.add("Gather", wide.missing, graph.constant("flag_column", encoder.flag_column), axis=1)
             parts.append(graph.add("Cast", flags, name="flags", to=onnx.TensorProto.FLOAT))
     sizes = [len(v) for v in encoder.vocabularies]
-    if codes is not None and sum(sizes):
+    if codes is not None and any(sizes):
         owner = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         place = np.concatenate([np.arange(size) for size in sizes]).astype(code_type)
         spread = graph.add("Gather", codes, graph.constant("word_owner", owner), axis=1)
@@ -134,20 +135,20 @@ def _core(graph: Graph, child: Child, encoded: str, precision: Precision) -> str
 
 def _hidden(graph: Graph, units: Units, x: str, precision: Precision) -> str:
     dense = graph.add("Tanh", precision.gemm(graph, "dense", x, units.dense_weight, units.dense_bias))
-    sparse = graph.add("Tanh", _grouped(graph, "sparse", x, units.sparse_column, units.sparse_weight, units.sparse_bias, precision))
+    sparse = graph.add(
+        "Tanh", _grouped(graph, "sparse", x, units.sparse_column, units.sparse_weight, units.sparse_bias, precision)
+    )
     steps = graph.add("Sigmoid", _grouped(graph, "leaf", x, units.leaf_column, units.leaf_slope, units.leaf_bias, precision))
     size = units.leaf_offset.shape[1]
     last = graph.constant("last_axis", np.array([2], np.int64))
     cuts = [graph.constant("cut", np.array([i * size], np.int64)) for i in range(4)]
-    total = graph.add("Sum", *(graph.add("Slice", steps, start, end, last) for start, end in zip(cuts, cuts[1:])))
+    total = graph.add("Sum", *(graph.add("Slice", steps, start, end, last) for start, end in pairwise(cuts)))
     offset = graph.constant("leaf_offset", units.leaf_offset[:, None].astype(precision.dtype))
     leaf = graph.add("Relu", graph.add("Sub", total, offset))
     return graph.add("Concat", dense, _ungroup(graph, sparse), _ungroup(graph, leaf), name="hidden", axis=1)
 
 
-def _grouped(
-    graph: Graph, name: str, x: str, column: Ints, weight: Floats, bias: Floats, precision: Precision
-) -> str:
+def _grouped(graph: Graph, name: str, x: str, column: Ints, weight: Floats, bias: Floats, precision: Precision) -> str:
     """Each group's eight columns times its block: (N, D) -> (N, G, 8) -> (G, N, 8) -> (G, N, B)."""
     picked = graph.add("Gather", x, graph.constant(f"{name}_column", column), axis=1)
     groups = graph.add("Transpose", picked, perm=[1, 0, 2])

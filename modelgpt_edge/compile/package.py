@@ -22,14 +22,21 @@ def check_place(out: Path, force: bool) -> None:
         raise InputError("this can't name a package", where="--out", seen=str(out), cure="Give a folder such as heart.edge.")
     if out.exists() or out.is_symlink():
         if not force:
-            raise InputError("this path exists already", where="--out", seen=str(out), cure="Pass --force to replace it, or give another path.")
+            raise InputError(
+                "this path exists already",
+                where="--out",
+                seen=str(out),
+                cure="Pass --force to replace it, or give another path.",
+            )
         replaceable = out.is_dir() and not out.is_symlink() and ((out / MANIFEST).is_file() or not any(out.iterdir()))
         if not replaceable:
             cure = "Give another path, or remove it yourself."
             raise InputError("--force only replaces packages, and this isn't one", where="--out", seen=str(out), cure=cure)
     parent = out.absolute().parent
     if not parent.is_dir():
-        raise InputError("the folder to write into doesn't exist", where="--out", seen=str(parent), cure=f"Make it first: mkdir -p {parent}")
+        raise InputError(
+            "the folder to write into doesn't exist", where="--out", seen=str(parent), cure=f"Make it first: mkdir -p {parent}"
+        )
 
 
 def write_package(out: Path, files: Mapping[str, bytes], force: bool) -> None:

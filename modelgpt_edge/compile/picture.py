@@ -42,9 +42,8 @@ def _confusion(predicted: np.ndarray, truth: np.ndarray, classes: tuple[str, ...
         for j in range(len(names)):
             share = table[i, j] / max(1, table[i].sum())
             red, green, blue = (round(255 + (c - 255) * share) for c in BLUE)
-            parts.append(
-                f'<rect x="{left + j * cell}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3" fill="rgb({red},{green},{blue})"/>'
-            )
+            place = f'x="{left + j * cell}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3"'
+            parts.append(f'<rect {place} fill="rgb({red},{green},{blue})"/>')
             ink = PAPER if share > 0.55 else INK
             parts.append(_text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink))
     more = f"{count - len(names)} rarer classes are not shown" if count > len(names) else ""
@@ -74,14 +73,16 @@ def _scatter(predicted: np.ndarray, truth: np.ndarray, label: str) -> str:
         parts.append(_text(x(value), top + size + 18, f"{value:.4g}", anchor="middle"))
         parts.append(_text(left - 8, y(value) + 4, f"{value:.4g}", anchor="end"))
     colour = "rgb({},{},{})".format(*BLUE)
-    parts += [f'<circle cx="{x(t):.1f}" cy="{y(p):.1f}" r="3" fill="{colour}" fill-opacity="0.45"/>' for t, p in zip(truth[pick], predicted[pick])]
+    parts += [
+        f'<circle cx="{x(t):.1f}" cy="{y(p):.1f}" r="3" fill="{colour}" fill-opacity="0.45"/>'
+        for t, p in zip(truth[pick], predicted[pick])
+    ]
     return _svg(left + size + 40, top + size + 40, parts)
 
 
-def _text(
-    x: float, y: float, text: str, size: int = 13, anchor: str = "start", fill: str = INK, weight: str = "normal"
-) -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, size: int = 13, anchor: str = "start", fill: str = INK, weight: str = "normal") -> str:
+    style = f'font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
+    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(text)}</text>'
 
 
 def _short(text: str, most: int = 16) -> str:

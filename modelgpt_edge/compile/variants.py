@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from modelgpt_edge.child import Child, Floats, Ints
@@ -32,6 +33,7 @@ ROWS = 2_000
 CALLS = 200
 # int8 is taken where it is quicker by a tenth and loses at most half a point; otherwise it isn't worth its rounding.
 QUICKER, LOSS = 0.9, 0.005
+WHY = {"native": "compiled by the C compiler here", "tensorrt": "the engine is built on the board by `finalize`"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Probe:
     numbers: Floats
     codes: Ints
     outputs: Floats
-    labels: np.ndarray
+    labels: NDArray[Any]
 
     @staticmethod
     def of(child: Child, rows: Rows) -> Probe:
@@ -109,9 +111,7 @@ def compile_target(
     return candidates
 
 
-def _onnxruntime(
-    target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str
-) -> Candidate:
+def _onnxruntime(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
     model = packed_graph(child, version, precision).SerializeToString()
     session = open_session(model)
     named = {"numbers", "codes"} & {i.name for i in session.get_inputs()}
@@ -120,7 +120,9 @@ def _onnxruntime(
         feed = {name: value for name, value in (("numbers", numbers), ("codes", codes)) if name in named}
         return np.asarray(session.run(None, feed)[0], np.float32)
 
-    return _measure(target, "onnxruntime", precision.name, "packed", RUNS_HERE, {"model.onnx": model}, run, child, probe, golden)
+    return _measure(
+        target, "onnxruntime", precision.name, "packed", RUNS_HERE, {"model.onnx": model}, run, child, probe, golden
+    )
 
 
 def _native(target: Target, child: Child, library: bytes, probe: Probe, golden: Golden) -> Candidate:
@@ -136,14 +138,16 @@ def _native(target: Target, child: Child, library: bytes, probe: Probe, golden: 
 def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
     """Explicit-precision ONNX and the recipe by which `finalize` builds the engine on the board."""
     model = core_graph(child, version, precision).SerializeToString()
+    width = child.encoder.width
+    shapes = {"min": [1, width], "opt": [1, width], "max": [256, width]}
     recipe = {
-        "input": {"name": "encoded", "shape": {"min": [1, child.encoder.width], "opt": [1, child.encoder.width], "max": [256, child.encoder.width]}},
+        "input": {"name": "encoded", "shape": shapes},
         "precision": precision.name,
         "strongly_typed": True,
         "workspace_bytes": 1 << 28,
         "sm": target.sm,
         "facts": dict(target.facts),
-    }  # fmt: skip
+    }
     files = {
         "model.onnx": model,
         "encoder.safetensors": encoder_bytes(child.encoder),
@@ -181,17 +185,15 @@ def _measure(
         files=files,
         latency_us=_latency(run, probe) if here else None,
         accuracy=_accuracy(outputs, probe.labels),
-        agreement=float((outputs.argmax(1) == probe.outputs.argmax(1)).mean()) if outputs.shape[1] > 1 else None,
+        agreement=float(np.mean(outputs.argmax(1) == probe.outputs.argmax(1))) if child.classes else None,
         hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision),
         kept=True,
-        because="compiled by the C compiler here" if backend == "native" else "" if here else "the engine is built on the board by `finalize`",
+        because=WHY.get(backend, ""),
     )
 
 
 def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
-    assert fp32.latency_us is not None
-    assert int8.latency_us is not None
-    quicker = int8.latency_us < QUICKER * fp32.latency_us
+    quicker = (int8.latency_us or np.inf) < QUICKER * (fp32.latency_us or 0)
     accurate = int8.accuracy >= fp32.accuracy - LOSS and int8.hop.passed
     if quicker and accurate:
         why = "int8 is quicker and loses at most half a point"
@@ -211,7 +213,7 @@ def _latency(run: Run, probe: Probe) -> float:
     return float(np.median(times[CALLS // 10 :]) * 1e6)
 
 
-def _accuracy(outputs: Floats, labels: np.ndarray) -> float:
+def _accuracy(outputs: Floats, labels: NDArray[Any]) -> float:
     if outputs.shape[1] > 1:
         return float((outputs.argmax(1) == labels).mean())
     spread = float(((labels - labels.mean()) ** 2).sum()) or 1.0

@@ -18,7 +18,10 @@ KNOTS = 32
 VOCABULARY = 256
 YEAR_DAYS, WEEK_DAYS = 365.2425, 7.0
 # 1970-01-01 was a Thursday; the phase only turns the circle, so any fixed value serves.
-DAY_WAVES = ((1 / YEAR_DAYS, 0.0), (1 / YEAR_DAYS, 0.25), (1 / WEEK_DAYS, 0.0), (1 / WEEK_DAYS, 0.25), (1.0, 0.0), (1.0, 0.25))
+YEAR_AND_WEEK = ((1 / YEAR_DAYS, 0.0), (1 / YEAR_DAYS, 0.25), (1 / WEEK_DAYS, 0.0), (1 / WEEK_DAYS, 0.25))
+TIME_OF_DAY = ((1.0, 0.0), (1.0, 0.25))
+# Scale of a column that doesn't vary: too small to show, but not zero, whose product with an infinite cell is NaN.
+FLAT = np.finfo(np.float32).tiny
 
 
 def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapping[str, NDArray[np.object_]]) -> Encoder:
@@ -26,7 +29,7 @@ def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapp
 
     Args:
         numbers: number and date columns by name, each (N,) float32 with NaN where missing; may hold infinities.
-        dates: names of those columns that hold days, which also get waves for year, week and day.
+        dates: names of those columns that hold days, which also get waves for year, week and time of day.
         words: word columns by name, each (N,) strings, "" where missing.
 
     Returns:
@@ -34,7 +37,7 @@ def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapp
     """
     names = tuple(numbers)
     raw = np.stack([numbers[n] for n in names], axis=1) if names else np.zeros((_rows(words), 0), np.float32)
-    waves = [(names.index(d), f, p) for d in dates for f, p in DAY_WAVES]
+    waves = [(names.index(d), f, p) for d in dates for f, p in _waves(numbers[d])]
     column = np.array([w[0] for w in waves], np.int32)
     frequency = np.array([w[1] for w in waves], np.float32)
     phase = np.array([w[2] for w in waves], np.float32)
@@ -48,7 +51,7 @@ def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapp
     center = values.sum(0) / count
     spread = np.sqrt((np.where(finite, values - center, 0) ** 2).sum(0) / count)
     varies = spread > 1e-6 * np.maximum(np.abs(center), 1e-30)
-    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    scale = np.where(varies, 1 / np.where(varies, spread, 1), FLAT)
 
     tables = [(c, table) for c in range(len(names)) if varies[c] and (table := _rank_table(filled[:, c])) is not None]
     flags = [c for c in range(len(names)) if np.isnan(raw[:, c]).any() and not np.isnan(raw[:, c]).all()]
@@ -73,12 +76,18 @@ def _rows(words: Mapping[str, NDArray[np.object_]]) -> int:
     return len(next(iter(words.values()))) if words else 0
 
 
+def _waves(days: Floats) -> tuple[tuple[float, float], ...]:
+    """Frequencies and phases for a column of days; on whole days a wave of one day would hold nothing but rounding."""
+    known = days[np.isfinite(days)]
+    return YEAR_AND_WEEK if (known == np.rint(known)).all() else YEAR_AND_WEEK + TIME_OF_DAY
+
+
 def _rank_table(column: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Knots and their normal scores, (Q,) each, or None for a column of two values, whose rank twin says nothing new.
 
     A knot's score is the normal quantile of its mid-rank, so ties share one score.
     """
-    values, first, counts = np.unique(column[np.isfinite(column)], return_index=True, return_counts=True)
+    values, counts = np.unique(column[np.isfinite(column)], return_counts=True)
     if len(values) < 3:
         return None
     middle = (np.cumsum(counts) - counts / 2) / counts.sum()

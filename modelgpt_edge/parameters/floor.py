@@ -68,7 +68,9 @@ class Emission:
         return np.concatenate([np.sum([w[:width] for w in mixed], axis=0), *blocks]), bias
 
 
-def fuse(emissions: Mapping[str, Emission], weights: Mapping[str, Floats], standard: Standard, classes: tuple[str, ...]) -> Child:
+def fuse(
+    emissions: Mapping[str, Emission], weights: Mapping[str, Floats], standard: Standard, classes: tuple[str, ...]
+) -> Child:
     """One child out of the floor and the linear model, by the weights (H,) on their heads.
 
     Where the floor's weights are nil the child has no hidden unit.

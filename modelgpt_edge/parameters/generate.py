@@ -87,7 +87,9 @@ def generate(
             rows, targets = table.sample, targets_of(table.sample)
             evidence = gather(rows, targets, schema, widths, seed, workers, lambda share: progress("cross-validating", share))
             emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
-            method = f"{evidence.repeats} x {int(evidence.folds.max()) + 1}-fold cross-validation, everything redrawn in every fold"
+            method = (
+                f"{evidence.repeats} x {int(evidence.folds.max()) + 1}-fold cross-validation, everything redrawn in every fold"
+            )
         else:
             rng = np.random.default_rng(seed)
             emissions = emit_streamed(

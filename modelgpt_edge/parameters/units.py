@@ -6,6 +6,7 @@ several times faster on a device.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,9 +36,7 @@ class Widths:
         return Widths(*(round(w * ratio) for w in (self.sparse, self.dense, self.pair, self.leaf)))
 
 
-def draw_units(
-    encoded: Floats, targets: Floats, weight: Floats, widths: Widths, draws: int, rng: np.random.Generator
-) -> Units:
+def draw_units(encoded: Floats, targets: Floats, weight: Floats, widths: Widths, draws: int, rng: np.random.Generator) -> Units:
     """Draw the units of all draws at once; the units of draw d are ``units.part(d, draws)``.
 
     sparse: 1 to 3 columns in proportion to relevance, normal weights, scale log-uniform .5 to 3, kink at a random row.
@@ -60,7 +59,7 @@ def draw_units(
     b = np.concatenate([b_dense.reshape(draws, -1), b_pair.reshape(draws, -1)], axis=1)
     sparse = _sparse(encoded, weight, widths.sparse, draws, rng)
     leaf = _leaves(encoded, weight, widths.leaf, draws, rng)
-    return Units(w.reshape(width, -1), b.ravel(), *sparse, *leaf)
+    return Units(w.reshape(width, -1), b.ravel(), *sparse, *leaf)  # type: ignore[arg-type]  # two tuples, as declared
 
 
 def _scales(count: int, rng: np.random.Generator) -> Floats:
@@ -83,7 +82,7 @@ class _Groups:
     @staticmethod
     def draw(encoded: Floats, weight: Floats, units: int, draws: int, rng: np.random.Generator) -> _Groups:
         """Groups for `units` units a draw; columns in proportion to weight, with repetition."""
-        size = min(units, GROUP_UNITS)
+        size = math.gcd(units, GROUP_UNITS)  # full groups, however many units are asked for
         groups = draws * (units // size)
         cumulative = np.cumsum(weight, dtype=np.float64)
         place = np.searchsorted(cumulative / cumulative[-1], rng.random((groups, GROUP_COLUMNS)))
@@ -91,16 +90,16 @@ class _Groups:
         chosen = np.argsort(rng.random((groups, size, GROUP_COLUMNS)), axis=2)[:, :, :3].astype(np.int32)
         used = (np.arange(3) < rng.integers(1, 4, (groups, size, 1))).astype(np.float32)
         # One column twice in a unit would be a unit of fewer columns.
-        a, b, c = np.moveaxis(np.take_along_axis(column[:, None], chosen.reshape(groups, 1, -1), 2).reshape(chosen.shape), 2, 0)
+        a, b, c = np.moveaxis(
+            np.take_along_axis(column[:, None], chosen.reshape(groups, 1, 3 * size), 2).reshape(chosen.shape), 2, 0
+        )
         used[:, :, 1] *= b != a
         used[:, :, 2] *= (c != a) & (c != b)
         kink = encoded[rng.integers(0, len(encoded), (groups, size))[:, :, None], column[:, None]]
         return _Groups(column, chosen, used, kink)
 
 
-def _sparse(
-    encoded: Floats, weight: Floats, units: int, draws: int, rng: np.random.Generator
-) -> tuple[Ints, Floats, Floats]:
+def _sparse(encoded: Floats, weight: Floats, units: int, draws: int, rng: np.random.Generator) -> tuple[Ints, Floats, Floats]:
     groups = _Groups.draw(encoded, weight, units, draws, rng)
     count, size = groups.used.shape[:2]
     values = rng.standard_normal(groups.used.shape).astype(np.float32) * groups.used
@@ -150,4 +149,4 @@ def _leaves(
     np.put_along_axis(spread, groups.place[..., None], slope[..., None], axis=3)
     # (H, B, 3, 8) -> (H, 8, 3 B), steps of one rank side by side
     blocks = spread.transpose(0, 3, 2, 1).reshape(count, GROUP_COLUMNS, 3 * size)
-    return groups.column, np.ascontiguousarray(blocks), bias.transpose(0, 2, 1).reshape(count, -1), groups.used.sum(2) - 1
+    return groups.column, np.ascontiguousarray(blocks), bias.transpose(0, 2, 1).reshape(count, 3 * size), groups.used.sum(2) - 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from modelgpt_edge.data.tally import ENOUGH, ColumnProfile
+from modelgpt_edge.data.column_profile import ColumnProfile
+from modelgpt_edge.data.tally import ENOUGH
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.requirement.wording import search_text, shown
 from modelgpt_edge.schema import Kind

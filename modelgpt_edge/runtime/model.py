@@ -20,6 +20,10 @@ from modelgpt_edge.runtime.executors import Executor, open_executor
 from modelgpt_edge.runtime.opening import Package, open_package
 
 
+# The target that stands for this kind of machine.
+HERE = {"x86_64": "x86", "amd64": "x86"}
+
+
 def load(path: str | Path, variant: str | None = None) -> Model:
     """Open a package and load one of its variants; never builds, never downloads.
 
@@ -35,7 +39,7 @@ def load(path: str | Path, variant: str | None = None) -> Model:
     if variant is not None:
         chosen = _named(package, variant)
         return Model(package, chosen, open_executor(package, chosen))
-    here = {"x86_64": "x86", "amd64": "x86"}.get(platform.machine().lower())
+    here = HERE.get(platform.machine().lower())
     for candidate in (v for v in package.manifest.variants if v.target == here):
         try:
             return Model(package, candidate, open_executor(package, candidate))
@@ -96,7 +100,7 @@ class Model:
             raise InputError("this model predicts a value and has no classes", where="predict_proba", cure="Call predict().")
         return self._outputs(rows)
 
-    def run(self, numbers: Floats, words: Sequence[Cells]) -> Floats:
+    def run(self, numbers: Floats, words: Sequence[NDArray[np.object_]]) -> Floats:
         """Outputs (N, K) or (N, 1) of typed inputs: numbers (N, C) and a list of S word columns (N,)."""
         rows = len(numbers) if self._numbers or not len(words) else len(words[0])
         codes = np.full((rows, len(self._places)), -1, np.int32)
@@ -125,16 +129,18 @@ class Model:
         return numbers, [read_column(cells[column.name], column) for column in self._words]
 
     def _one_row(self, row: dict[str, Any]) -> tuple[Floats, Ints]:
-        """The quick way for what an app calls most: one row of plain numbers and strings."""
+        """Numbers (1, C) and word positions (1, S) of one row; plain numbers and known words, what an app sends most, go
+        the quick way."""
         try:
             values = [row[c.name] for c in self._numbers]
-            if all(type(v) is float or type(v) is int for v in values) and not self._words:
-                return np.array([values], np.float32), np.zeros((1, 0), np.int32)
-        except KeyError:
-            pass
+            if all(type(v) is float or type(v) is int for v in values):
+                codes = [places[row[c.name]] for c, places in zip(self._words, self._places)]
+                return np.array([values], np.float32), np.array([codes], np.int32)
+        except (KeyError, TypeError):
+            pass  # a gap, a word never seen or spelled otherwise, or a column that isn't there: the thorough way tells
         numbers, words = self.read({name: [value] for name, value in row.items()})
-        codes = np.array([[places.get(word[0], -1) for word, places in zip(words, self._places)]], np.int32)
-        return numbers, codes.reshape(1, len(words))
+        codes = [places.get(word[0], -1) for word, places in zip(words, self._places)]
+        return numbers, np.array([codes], np.int32)
 
     def _array_names(self, width: int) -> list[str]:
         schema = self.package.manifest.requirement.schema

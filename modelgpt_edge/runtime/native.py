@@ -30,7 +30,7 @@ _ARRAYS = (
 class _Tabular(ctypes.Structure):
     """``tabular_model`` of tabular.h."""
 
-    _fields_ = [(name, ctypes.c_int32) for name in _SIZES] + [(name, ctypes.c_void_p) for name in _ARRAYS]
+    _fields_ = (*((name, ctypes.c_int32) for name in _SIZES), *((name, ctypes.c_void_p) for name in _ARRAYS))
 
 
 class NativeExecutor:
@@ -44,7 +44,7 @@ class NativeExecutor:
         self._outputs, self._numbers, self._words = sizes["outputs"], sizes["numbers"], sizes["words"]
         self._scratch = int(library.tabular_scratch(ctypes.c_void_p(self._reference)))
         self._predict = library.tabular_predict
-        self._predict.argtypes = [ctypes.c_void_p, ctypes.c_int32] + [ctypes.c_void_p] * 4
+        self._predict.argtypes = (ctypes.c_void_p, ctypes.c_int32, *[ctypes.c_void_p] * 4)
         self._predict.restype = None
         self._buffers = threading.local()
 
@@ -93,5 +93,7 @@ def open_native(folder: Path) -> NativeExecutor:
         what = f"the native library doesn't load on this machine ({platform.machine()})"
         raise PackageError(what, where=str(folder), seen=str(error), cure=cure) from error
     if abi != ABI:
-        raise PackageError("the native library has another interface", where=str(folder), seen=abi, cure="Build the package anew.")
+        raise PackageError(
+            "the native library has another interface", where=str(folder), seen=abi, cure="Build the package anew."
+        )
     return NativeExecutor(library, load_file(folder / TABLES))

@@ -36,7 +36,9 @@ def open_package(path: str | os.PathLike[str]) -> Package:
     if not folder.exists():
         raise PackageError("there is no such package", where=str(folder), cure="Check the path, or build it first.")
     if not folder.is_dir() or not (folder / MANIFEST).is_file():
-        raise PackageError(f"this is not a package: it has no {MANIFEST}", where=str(folder), cure="Give the folder that build wrote.")
+        raise PackageError(
+            f"this is not a package: it has no {MANIFEST}", where=str(folder), cure="Give the folder that build wrote."
+        )
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -56,7 +58,9 @@ def _inside(folder: Path, name: str) -> Path:
     leaves = pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or not pure.parts
     if leaves or not path.resolve().is_relative_to(folder.resolve()):
         cure = "Don't use this package: get it from where you trust."
-        raise PackageError("a path in the manifest leaves the package's folder", where=str(folder / MANIFEST), seen=name, cure=cure)
+        raise PackageError(
+            "a path in the manifest leaves the package's folder", where=str(folder / MANIFEST), seen=name, cure=cure
+        )
     return path
 
 

@@ -56,7 +56,16 @@ def native_tables(child: Child) -> dict[str, np.ndarray]:
         "head_weight": _head(child),
         "head_bias": child.head_bias,
     }
-    integers = {"sizes", "wave_column", "rank_column", "flag_column", "one_hot_word", "one_hot_place", "sparse_column", "leaf_column"}
+    integers = {
+        "sizes",
+        "wave_column",
+        "rank_column",
+        "flag_column",
+        "one_hot_word",
+        "one_hot_place",
+        "sparse_column",
+        "leaf_column",
+    }
     return {name: np.ascontiguousarray(a, np.int32 if name in integers else np.float32) for name, a in tables.items()}
 
 

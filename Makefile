@@ -1,0 +1,66 @@
+# Everything happens in .venv; `make` alone lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Public benchmark tables, where this machine has them.
+ifneq ($(wildcard ../shared/data),)
+export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   set up .venv, build a model from a real table, predict with it, verify it"
+	@echo "make test   set up .venv for development and run the tests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  the benches behind docs/accuracy.md and docs/speed.md (an hour on 2 cores)"
+	@echo "make clean  remove .venv and what the demo wrote"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "modelgpt-edge needs Python 3.10 or newer: make PYTHON=python3.11 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77' wheel
+
+# The light set-up: what `build` needs for tables, no torch.
+$(VENV)/.build: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing modelgpt-edge[build] into $(VENV) ..."
+	$(PIP) -e '.[build]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing modelgpt-edge[dev] into $(VENV) ..."
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.build
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) -e '.[dev,bench]'
+	@touch $@
+
+demo: $(VENV)/.build
+	$(BIN)/modelgpt-edge build --task "predict heart disease from a patient's vitals" --data examples/heart.csv \
+		--label label --test examples/heart_test.csv --target x86 --target jetson --out heart.edge --force
+	$(BIN)/modelgpt-edge predict heart.edge examples/patients.csv
+	$(BIN)/modelgpt-edge verify heart.edge
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2
+
+# mypy doesn't follow the folder map of an editable install, so it looks at an installed copy.
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/lint && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/lint .
+	cd build/lint && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p modelgpt_edge
+
+bench: $(VENV)/.bench
+	mkdir -p bench/results
+	$(BIN)/python bench/accuracy.py --sets report --out bench/results/report.jsonl --table docs/accuracy.md
+	$(BIN)/python bench/accuracy.py --sets seed_ten --out bench/results/seed_ten.jsonl --table docs/accuracy_seed_ten.md
+	$(BIN)/python bench/accuracy.py --sets regression_report --out bench/results/regression.jsonl --table docs/accuracy_regression.md
+	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
+	$(BIN)/python bench/latency.py --json bench/results/latency.json
+	$(BIN)/python bench/scale.py --json bench/results/scale.json
+
+clean:
+	rm -rf $(VENV) build heart.edge
