@@ -39,7 +39,7 @@ $(VENV)/.bench: $(VENV)/.dev
 
 demo: $(VENV)/.build
 	$(BIN)/modelgpt-edge build --task "predict heart disease from a patient's vitals" --data examples/heart.csv \
-		--label label --test examples/heart_test.csv --target x86 --target jetson --out heart.edge --force
+		--label label --target x86 --target jetson --out heart.edge --force
 	$(BIN)/modelgpt-edge predict heart.edge examples/patients.csv
 	$(BIN)/modelgpt-edge verify heart.edge
 

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import NoReturn
 
@@ -70,27 +71,32 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Ending a build must clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = cli.main(words, prog_name="modelgpt-edge", standalone_mode=False)
-        sys.stdout.flush()
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = _warn
+            status = cli.main(words, prog_name="modelgpt-edge", standalone_mode=False)
+            sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except ModelgptEdgeError as error:
         _fail(str(error), error.exit_code, debug)
-    except click.MissingParameter as error:
-        _fail(error.format_message(), 2, debug)
-    except click.BadParameter as error:
-        _fail(error.format_message(), 1, debug)
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code, debug)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
+    except click.UsageError as error:
+        bad_value = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
+        command = error.ctx.command_path if error.ctx else "modelgpt-edge"
+        _fail(f"{error.format_message()} See: {command} --help", 1 if bad_value else 2, debug)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted: nothing was written", 1, debug)
     except BrokenPipeError:
-        # The reader went away, as `| head` does; Python must not complain about it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away, as `| head` does.
+        _drop_unwritten()
         sys.exit(0)
     except MemoryError:
         _fail("the machine ran out of memory. Close other programs, or give a table with fewer columns", 1, debug)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        _drop_unwritten()
         _fail(f"{where}{error.strerror or error}. Check the path, its permissions and the free space", 1, debug)
     except Exception as error:  # the last resort: a user never sees a traceback unless asked for
         _fail(f"an internal error, sorry: {type(error).__name__}: {error}. Run again with --debug and report it", 1, debug)
@@ -98,6 +104,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _warn(message: Warning | str, category: type[Warning], *place: object) -> None:
+    """A warning in one line, without the place in the code that raised it."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def _drop_unwritten() -> None:
+    """Forget what stdout holds and can't write, or Python would complain about it once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int, debug: bool) -> NoReturn:

@@ -27,24 +27,21 @@ class Golden:
     outputs: Floats
 
     def to_bytes(self) -> bytes:
-        """As safetensors; words as UTF-8 bytes, zero-padded, (N, S, L)."""
-        encoded = [[str(w).encode("utf-8") for w in row] for row in self.words]
-        longest = max((len(w) for row in encoded for w in row), default=0)
-        text = np.zeros((*self.words.shape, max(longest, 1)), np.uint8)
-        for i, row in enumerate(encoded):
-            for j, word in enumerate(row):
-                text[i, j, : len(word)] = np.frombuffer(word, np.uint8)
-        return bytes(save({"numbers": self.numbers, "words": text, "outputs": self.outputs}))
+        """As safetensors; words as one run of UTF-8 bytes (L,), row after row, and their lengths in bytes (N, S)."""
+        encoded = [str(word).encode() for word in self.words.flat]
+        lengths = np.array([len(word) for word in encoded], np.int32).reshape(self.words.shape)
+        text = np.frombuffer(b"".join(encoded), np.uint8)
+        return bytes(save({"numbers": self.numbers, "words": text, "lengths": lengths, "outputs": self.outputs}))
 
     @staticmethod
     def read(path: Path) -> Golden:
         """Read what `to_bytes` wrote; PackageError where it can't be."""
         try:
             tensors = load_file(path)
-            text = tensors["words"]
-            words = np.empty(text.shape[:2], object)
-            for i, j in np.ndindex(*words.shape):
-                words[i, j] = text[i, j].tobytes().rstrip(b"\0").decode("utf-8")
+            text, lengths = tensors["words"].tobytes(), tensors["lengths"]
+            ends = np.cumsum(lengths)
+            words = np.empty(lengths.shape, object)
+            words.flat = [text[end - size : end].decode() for end, size in zip(ends, lengths.flat)]
             return Golden(tensors["numbers"], words, tensors["outputs"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise PackageError(

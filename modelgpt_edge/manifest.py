@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,6 +12,7 @@ from modelgpt_edge.errors import PackageError
 from modelgpt_edge.requirement.requirement import Requirement
 
 SCHEMA_VERSION = 1
+SEAL = "checksum"
 MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT = (
     "manifest.json",
     "checks.json",
@@ -87,10 +90,10 @@ class Manifest:
 
     @staticmethod
     def from_json(values: Any) -> Manifest:
-        """Read what `to_json` wrote.
+        """Read what `sealed` made of `to_json`.
 
         Raises:
-            PackageError: of a newer schema, or not a manifest.
+            PackageError: of a newer schema, changed since it was sealed, or not a manifest.
         """
         cure = "Build the package anew."
         if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
@@ -103,10 +106,17 @@ class Manifest:
                 seen=values["schema_version"],
                 cure="Update modelgpt-edge: pip install -U modelgpt-edge." if newer else cure,
             )
+        if sealed(values) != values:
+            raise PackageError(
+                "the manifest was changed since the package was built: its checksum differs",
+                where=MANIFEST,
+                seen=values.get(SEAL),
+                cure="Copy the package again, or build it anew.",
+            )
         try:
             return Manifest(
                 **{
-                    **values,
+                    **{name: value for name, value in values.items() if name != SEAL},
                     "requirement": Requirement.from_json(values["requirement"]),
                     "columns": tuple(values["columns"]),
                     "inputs": tuple(values["inputs"]),
@@ -118,3 +128,9 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PackageError("the manifest can't be read", where=MANIFEST, seen=str(error), cure=cure) from error
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's JSON values with their own checksum among them: files are told from damaged ones by what it lists."""
+    rest = {name: value for name, value in values.items() if name != SEAL}
+    return {**rest, SEAL: hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()}

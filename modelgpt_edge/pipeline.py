@@ -18,13 +18,13 @@ from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.native import start_library
 from modelgpt_edge.compile.package import check_place, sha256, write_package
 from modelgpt_edge.compile.picture import draw_report
+from modelgpt_edge.data.cells import read_words
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
-from modelgpt_edge.data.table import Table, open_table
+from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant
-from modelgpt_edge.parameters.generate import Generated, generate, score_rows
-from modelgpt_edge.parameters.score import Score
+from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
+from modelgpt_edge.parameters.generate import Generated, Scores, generate, score_rows
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import write_requirement
@@ -109,11 +109,11 @@ def build(
     library = start_library() if any("native" in t.backends for t in targets) and find_compiler() else None
     architecture = choose_architecture(requirement, draws)
     generated = generate(table, architecture, seed, progress, generator)
-    score = _test_score(request, requirement, generated) or generated.score
+    scores = generated.scores if request.test is None else _test_scores(request, requirement, generated)
     progress("compiling", 0)
     compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"), library)
     progress("writing", 0)
-    manifest = _manifest(request, requirement, columns, architecture, generated, score, compiled)
+    manifest = _manifest(request, requirement, columns, architecture, generated, scores, compiled)
     files = _files(manifest, generated, compiled, notes)
     report = _report(place, manifest, generated, compiled, notes, start)
     write_package(place, files, force)
@@ -142,13 +142,18 @@ def _understand(request: Request) -> tuple[Table, Requirement, tuple[str, ...], 
     return table, requirement, (*facts.notes, *requirement.notes, *table.notes), columns
 
 
-def _test_score(request: Request, requirement: Requirement, generated: Generated) -> Score | None:
-    """The score on the user's own test rows, streamed; None where none were given."""
-    if request.test is None:
-        return None
+def _test_scores(request: Request, requirement: Requirement, generated: Generated) -> Scores:
+    """Scores on the user's own test rows; rows without a label are left out, classes never seen count as wrong."""
     source = open_source(request.test)
-    rows = open_table(source, profile(source, request.seed), requirement.schema).sample
-    return score_rows(generated.child, rows, f"the test table given ({source.name})")
+    parts = []
+    for chunk in source.chunks():
+        rows = read_rows(chunk, requirement.schema)
+        known = rows.labelled if not requirement.schema.classes else read_words(chunk[requirement.schema.label.name]) != ""
+        parts.append(rows.take(known))
+    rows = Rows.join(parts)
+    if not len(rows):
+        raise InputError("no row of the test table has a label", where="--test", seen=source.name, cure="Give labelled rows.")
+    return score_rows(generated, rows, f"the test table {source.name}")
 
 
 def _manifest(
@@ -157,7 +162,7 @@ def _manifest(
     columns: tuple[str, ...],
     architecture: Architecture,
     generated: Generated,
-    score: Score,
+    scores: Scores,
     compiled: Compiled,
 ) -> Manifest:
     child = generated.child
@@ -176,7 +181,7 @@ def _manifest(
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
         generator={"name": generated.generator, "blend": asdict(generated.blend)},
-        score={"child": asdict(score), "linear": asdict(generated.linear), "baseline": asdict(generated.baseline)},
+        score=asdict(scores),
         seed=request.seed,
         variants=tuple(
             Variant(
@@ -198,7 +203,7 @@ def _files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: 
     files[REPORT] = draw_report(
         generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
     ).encode()
-    values = manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}}
+    values = sealed(manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}})
     checks = {
         "hops": [h.to_json() for h in compiled.hops],
         "candidates": [c.to_json() for c in compiled.candidates],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -28,8 +29,7 @@ def check_place(out: Path, force: bool) -> None:
                 seen=str(out),
                 cure="Pass --force to replace it, or give another path.",
             )
-        replaceable = out.is_dir() and not out.is_symlink() and ((out / MANIFEST).is_file() or not any(out.iterdir()))
-        if not replaceable:
+        if out.is_symlink() or not out.is_dir() or (any(out.iterdir()) and not _is_package(out)):
             cure = "Give another path, or remove it yourself."
             raise InputError("--force only replaces packages, and this isn't one", where="--out", seen=str(out), cure=cure)
     parent = out.absolute().parent
@@ -37,6 +37,15 @@ def check_place(out: Path, force: bool) -> None:
         raise InputError(
             "the folder to write into doesn't exist", where="--out", seen=str(parent), cure=f"Make it first: mkdir -p {parent}"
         )
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether a folder holds a package of any schema: a manifest.json alone proves nothing, many programs write one."""
+    try:
+        values = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and {"schema_version", "requirement", "files"} <= set(values)
 
 
 def write_package(out: Path, files: Mapping[str, bytes], force: bool) -> None:
@@ -71,15 +80,14 @@ def _put_in_place(temporary: Path, out: Path) -> None:
         temporary.rename(out)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.absolute().parent))
-    out.rename(old / out.name)
     try:
+        out.rename(old / out.name)
         temporary.rename(out)
-    except BaseException:
-        (old / out.name).rename(out)
-        raise
     finally:
-        if out.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        # Interrupted between the two, the old package goes back to its place.
+        if not out.exists():
+            (old / out.name).rename(out)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _unwritable(out: Path, error: OSError) -> InputError:

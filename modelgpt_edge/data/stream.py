@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from modelgpt_edge.data.numbers import parse_number
 from modelgpt_edge.data.raw import Chunk
+from modelgpt_edge.data.words import level
 from modelgpt_edge.errors import InputError
 
 CHUNK_ROWS = 20_000
@@ -59,7 +59,7 @@ def clean_names(raw: Sequence[object], where: str) -> tuple[tuple[str, ...], tup
     if not raw:
         raise InputError("the table has no columns", where=where, cure="Give a table with named columns.")
     notes = []
-    names = [unicodedata.normalize("NFC", str(name)).strip() for name in raw]
+    names = [level(str(name)) for name in raw]
     empty = [i for i, name in enumerate(names) if not name]
     for i in empty:
         names[i] = f"column_{i + 1}"

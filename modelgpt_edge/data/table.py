@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,16 @@ class Rows:
             {name: column[index] for name, column in self.numbers.items()},
             {name: column[index] for name, column in self.words.items()},
             self.labels[index],
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Rows]) -> Rows:
+        """Rows one after the other, of at least one part."""
+        first = parts[0]
+        return Rows(
+            {name: np.concatenate([p.numbers[name] for p in parts]) for name in first.numbers},
+            {name: np.concatenate([p.words[name] for p in parts]) for name in first.words},
+            np.concatenate([p.labels for p in parts]),
         )
 
     @property

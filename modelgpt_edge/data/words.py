@@ -87,7 +87,7 @@ def _word(cell: Any) -> str:
 def _text(cell: str) -> str:
     text = cell.strip()
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text).strip()
+        text = level(text)
     elif text.startswith(_BEGINS):
         if (text.isdigit() and text[0] != "0") or _SHORTEST.fullmatch(text):
             return text
@@ -99,6 +99,11 @@ def _text(cell: str) -> str:
     if folded in BOOLEANS:
         return folded
     return _INFINITE.get(folded, text)
+
+
+def level(text: str) -> str:
+    """Text in NFC without blanks around it; halves of a surrogate pair, which JSON can spell but no file can hold, go."""
+    return unicodedata.normalize("NFC", text.encode("utf-8", "ignore").decode()).strip()
 
 
 def _canonical(number: str) -> str:

@@ -8,22 +8,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child import Child, Floats, softmax
-from modelgpt_edge.data.table import Rows, Table
-from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import Evidence, Verdict, emit_all, gather, judge, split_folds
-from modelgpt_edge.parameters.floor import fuse
+from modelgpt_edge.data.table import Labels, Rows, Table
+from modelgpt_edge.parameters.blend import Blend, choose_blend
+from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
+from modelgpt_edge.parameters.floor import Emission, fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
-from modelgpt_edge.parameters.score import Score, classification_score, regression_score
+from modelgpt_edge.parameters.score import Score, score_outputs
 from modelgpt_edge.parameters.stream import emit_streamed
 from modelgpt_edge.parameters.units import Widths
-from modelgpt_edge.schema import Schema
 
 Progress = Callable[[str, float], None]
 UNFUSED_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores on the same rows: of the child, the plain linear model, and the baseline that knows the labels alone."""
+
+    child: Score
+    linear: Score
+    baseline: Score
 
 
 @dataclass(frozen=True)
@@ -32,23 +41,25 @@ class Generated:
 
     Attributes:
         child: the model.
+        linear: the plain linear model beside it.
+        prior: (K,) what the baseline always says: log shares of the classes, or the mean value.
         generator: ``floor`` or ``linear``, the guard's winner.
         blend: how heads and linear model were weighed.
-        score, linear, baseline: held-out scores of the child, the plain linear model, and the majority class or mean.
+        scores: on held-out rows.
         unfused: outputs (M, K) on the first M rows of the sample before the draws were merged, for the numeric gate.
-        held_out, truth: the held-out scores (N, K) behind `score`, and class positions or values (N,), for plots.
+        held_out, truth: the child's held-out scores (N, K), and class positions or values (N,), for plots.
         seconds: time of generation, evidence included.
     """
 
     child: Child
+    linear: Child
+    prior: Floats
     generator: str
     blend: Blend
-    score: Score
-    linear: Score
-    baseline: Score
+    scores: Scores
     unfused: Floats
     held_out: Floats
-    truth: np.ndarray
+    truth: Labels
     seconds: float
 
 
@@ -71,85 +82,88 @@ def generate(
         workers: threads; one for each core where not given. The result doesn't depend on it.
     """
     start = time.perf_counter()
-    workers = workers or os.cpu_count() or 1
-    schema = table.schema
-    standard = Standard.of(np.asarray(table.sample.labels, np.float64)) if schema.kind == "regression" else Standard(0.0, 1.0)
-    widths = Widths().scaled(architecture.units) if architecture.units else Widths(0, 0, 0, 0)
-    draws = max(1, architecture.draws)
-
-    def targets_of(rows: Rows) -> Floats:
-        if schema.kind == "regression":
-            return standard.targets(np.asarray(rows.labels, np.float64))
-        return classification_targets(np.asarray(rows.labels, np.int32), len(schema.classes))
-
+    classes = table.schema.classes
+    standard = Standard(0.0, 1.0) if classes else Standard.of(np.asarray(table.sample.labels, np.float64))
     with threadpool_limits(1, "blas"):
-        if table.held is None:
-            rows, targets = table.sample, targets_of(table.sample)
-            evidence = gather(rows, targets, schema, widths, seed, workers, lambda share: progress("cross-validating", share))
-            emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
-            method = (
-                f"{evidence.repeats} x {int(evidence.folds.max()) + 1}-fold cross-validation, everything redrawn in every fold"
-            )
-        else:
-            rng = np.random.default_rng(seed)
-            emissions = emit_streamed(
-                table, targets_of, widths, draws, rng, workers, lambda share: progress("summing rows", share)
-            )
-            rows, targets = table.held, targets_of(table.held)
-            encoded = encode(emissions["linear"].encoder, rows)
-            scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
-            evidence = Evidence(scores, split_folds(targets, np.random.default_rng(seed)), 1)
-            method = f"{len(rows):,} held-out rows that no fit has seen"
+        emissions, evidence, rows, method = _emit(table, architecture, seed, standard, progress, workers or os.cpu_count() or 1)
+        targets = _targets(rows, standard, classes)
         verdict = judge(evidence, targets, generator)
-        child = fuse(emissions, verdict.blend.weights(len(evidence.scores["floor"])), standard, schema.classes)
-    first = encode(child.encoder, table.sample.take(slice(UNFUSED_ROWS)))
-    unfused = verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()})
-    unfused = softmax(unfused) if child.classes else unfused * np.float32(standard.deviation) + np.float32(standard.mean)
-    truth = np.asarray(rows.labels)
-    score, linear, baseline, held_out = _scores(verdict, evidence, targets, truth, standard, schema, method)
+        line = choose_blend(evidence.scores, targets, "linear")
+        heads = len(evidence.scores["linear"])
+        child = fuse(emissions, verdict.blend.weights(heads), standard, classes)
+        linear = fuse(emissions, line.weights(heads), standard, classes)
+        first = encode(child.encoder, table.sample.take(slice(UNFUSED_ROWS)))
+        unfused = verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()})
+    held_out = standard.undo(verdict.honest)
+    baseline = _baseline(targets, evidence.folds, bool(classes))
     return Generated(
         child=child,
+        linear=linear,
+        prior=_prior(targets, bool(classes)) if classes else standard.undo(targets.mean(0)),
         generator=verdict.blend.winner,
         blend=verdict.blend,
-        score=score,
-        linear=linear,
-        baseline=baseline,
-        unfused=unfused,
+        scores=Scores(
+            *(score_outputs(standard.undo(s), rows.labels, method) for s in (verdict.honest, verdict.linear, baseline))
+        ),
+        unfused=softmax(unfused) if classes else standard.undo(unfused),
         held_out=held_out,
-        truth=truth,
+        truth=rows.labels,
         seconds=time.perf_counter() - start,
     )
 
 
-def _scores(
-    verdict: Verdict,
-    evidence: Evidence,
-    targets: Floats,
-    truth: np.ndarray,
-    standard: Standard,
-    schema: Schema,
-    method: str,
-) -> tuple[Score, Score, Score, Floats]:
-    """Scores of the child, the linear model and the baseline, and the child's held-out scores in the label's units."""
-    # The baseline knows the shares of the other folds alone, as the models do.
-    baseline = np.zeros_like(targets)
-    for fold in range(int(evidence.folds.max()) + 1):
-        held = evidence.folds == fold
-        mean = targets[~held].mean(0)
-        baseline[held] = mean if schema.kind == "regression" else np.log(np.maximum(mean, 1e-6))
-    if schema.kind == "classification":
-        classes = truth.astype(np.int32)
-        scored = [classification_score(s, classes, method) for s in (verdict.honest, verdict.linear, baseline)]
-        return scored[0], scored[1], scored[2], verdict.honest
-    values = truth.astype(np.float64)
-    in_units = [s[:, 0] * standard.deviation + standard.mean for s in (verdict.honest, verdict.linear, baseline)]
-    scored = [regression_score(p.astype(np.float64), values, method) for p in in_units]
-    return scored[0], scored[1], scored[2], in_units[0][:, None].astype(np.float32)
+def _emit(
+    table: Table, architecture: Architecture, seed: int, standard: Standard, progress: Progress, workers: int
+) -> tuple[dict[str, Emission], Evidence, Rows, str]:
+    """Emissions of every generator, the held-out evidence, the rows it stands on, and how it was gathered, in words."""
+    schema, draws = table.schema, max(1, architecture.draws)
+    widths = Widths().scaled(architecture.units)
+    if table.held is None:
+        rows, targets = table.sample, _targets(table.sample, standard, schema.classes)
+        evidence = gather(rows, targets, schema, widths, seed, workers, lambda share: progress("cross-validating", share))
+        progress("generating", 0)
+        emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
+        folds = int(evidence.folds.max()) + 1
+        times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
+        return emissions, evidence, rows, f"{times}{folds}-fold cross-validation that redraws everything in every fold"
+    emissions = emit_streamed(
+        table,
+        lambda rows: _targets(rows, standard, schema.classes),
+        widths,
+        draws,
+        np.random.default_rng(seed),
+        workers,
+        lambda share: progress("summing rows", share),
+    )
+    encoded = encode(emissions["linear"].encoder, table.held)
+    scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
+    folds = split_folds(_targets(table.held, standard, schema.classes), np.random.default_rng(seed))
+    return emissions, Evidence(scores, folds, 1), table.held, f"{len(table.held):,} held-out rows that no fit has seen"
 
 
-def score_rows(child: Child, rows: Rows, method: str) -> Score:
-    """Score of a child on labelled rows that it has not seen."""
-    outputs = child.scores(encode(child.encoder, rows))
-    if child.classes:
-        return classification_score(outputs, np.asarray(rows.labels, np.int32), method)
-    return regression_score(outputs[:, 0].astype(np.float64), np.asarray(rows.labels, np.float64), method)
+def _targets(rows: Rows, standard: Standard, classes: tuple[str, ...]) -> Floats:
+    if classes:
+        return classification_targets(np.asarray(rows.labels, np.int32), len(classes))
+    return standard.targets(np.asarray(rows.labels, np.float64))
+
+
+def _prior(targets: Floats, classification: bool) -> Floats:
+    """What targets (N, K) alone say of any row, (K,): log shares, or the mean."""
+    mean = targets.mean(0)
+    return np.log(np.maximum(mean, 1e-6)) if classification else mean
+
+
+def _baseline(targets: Floats, folds: NDArray[np.int32], classification: bool) -> Floats:
+    """Held-out scores (N, K) of the prior, which like the models knows the other folds alone."""
+    scores = np.zeros_like(targets)
+    for fold in range(int(folds.max()) + 1):
+        scores[folds == fold] = _prior(targets[folds != fold], classification)
+    return scores
+
+
+def score_rows(generated: Generated, rows: Rows, method: str) -> Scores:
+    """Scores on labelled rows that generation has not seen; a label of -1 is a class that the model doesn't know."""
+    prior = np.broadcast_to(generated.prior, (len(rows), len(generated.prior)))
+    encoded = encode(generated.child.encoder, rows)
+    outputs = (generated.child.scores(encoded), generated.linear.scores(encoded), prior)
+    return Scores(*(score_outputs(o, rows.labels, method) for o in outputs))

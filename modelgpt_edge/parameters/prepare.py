@@ -85,6 +85,10 @@ class Standard:
         """Mean and deviation of values (N,); a constant has deviation 1."""
         return Standard(float(values.mean()), float(values.std()) or 1.0)
 
+    def undo(self, scores: Floats) -> Floats:
+        """Scores in the values' own unit; those of classes are left as they are by the standard (0, 1)."""
+        return (scores * np.float32(self.deviation) + np.float32(self.mean)).astype(np.float32)
+
     def targets(self, values: NDArray[np.float64]) -> Floats:
         """Standardised values (N, 1)."""
         return ((values - self.mean) / self.deviation).astype(np.float32)[:, None]

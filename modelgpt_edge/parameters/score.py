@@ -34,6 +34,13 @@ class Score:
     others: dict[str, float] = field(default_factory=dict)
 
 
+def score_outputs(scores: Floats, labels: NDArray[np.int32] | NDArray[np.float64], method: str) -> Score:
+    """Score of scores (N, K) against class positions, or of (N, 1) against values: the labels' type tells which."""
+    if labels.dtype.kind == "f":
+        return regression_score(scores[:, 0].astype(np.float64), np.asarray(labels, np.float64), method)
+    return classification_score(scores, np.asarray(labels, np.int32), method)
+
+
 def classification_score(logits: Floats, truth: NDArray[np.int32], method: str) -> Score:
     """Accuracy of logits (N, K) with Wilson's interval (Wilson 1927), and AUC and log loss beside it.
 
