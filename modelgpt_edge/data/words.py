@@ -88,7 +88,7 @@ def _text(cell: str) -> str:
     text = cell.strip()
     if not text.isascii():
         text = level(text)
-    elif text.startswith(_BEGINS):
+    if text.startswith(_BEGINS):
         if (text.isdigit() and text[0] != "0") or _SHORTEST.fullmatch(text):
             return text
         if _NUMBER.fullmatch(text):

@@ -17,8 +17,9 @@ def test_wilson_bounds_are_the_shares_that_a_score_test_just_rejects(right, rows
     def distance(p, sign):
         return (share - p) - sign * z * np.sqrt(p * (1 - p) / rows)
 
-    low = brentq(distance, 0, share, (1,)) if right else 0
-    high = brentq(distance, share, 1, (-1,)) if right < rows else 1
+    tiny = 1e-9  # the share itself is a root where it is 0 or 1
+    low = brentq(distance, tiny, share - tiny, (1,)) if right else 0
+    high = brentq(distance, share + tiny, 1 - tiny, (-1,)) if right < rows else 1
     assert wilson(right, rows) == pytest.approx((low, high), abs=1e-6)
 
 
@@ -79,15 +80,15 @@ def test_r2_rmse_and_mae_are_those_of_scikit_learn():
 
 
 def test_the_bootstrap_interval_covers_as_often_as_it_says():
-    """Of 60 samples with a known R squared of .8, about 57 intervals hold it."""
+    """Of 40 samples with a known R squared of .8, about 38 intervals hold it."""
     rng = np.random.default_rng(5)
     covered = 0
-    for _ in range(60):
+    for _ in range(40):
         values = rng.normal(0, 1, 150)
         predicted = 0.8 * values + rng.normal(0, 0.4, 150)  # 1 - R2 = .04 + .16
         score = regression_score(predicted, values, "")
         covered += score.low <= 0.8 <= score.high
-    assert 50 <= covered <= 60
+    assert 33 <= covered <= 40
 
 
 def test_a_constant_label_gives_numbers_not_errors():
