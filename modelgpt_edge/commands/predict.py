@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from modelgpt_edge.commands.options import JSON, PACKAGE, VARIANT
-from modelgpt_edge.commands.printing import print_json
+from modelgpt_edge.errors import InputError
 
 
 @click.command("predict")
 @PACKAGE
 @click.argument("rows", type=click.Path())
-@click.option("--out", type=click.Path(), metavar="FILE", help="Write the predictions as CSV to this file.")
+@click.option("--out", type=click.Path(), metavar="FILE", help="Write the predictions to this file, replacing it.")
 @VARIANT
 @JSON
 def command(package: str, rows: str, out: str | None, variant: str | None, as_json: bool) -> None:
@@ -30,40 +30,49 @@ def command(package: str, rows: str, out: str | None, variant: str | None, as_js
     from modelgpt_edge.runtime.model import load
 
     model = load(package, variant)
-    source = open_source(rows)
-    head = ["label", *(f"p({name})" for name in model.classes)] if model.classes else ["value"]
-    lines: list[list[object]] = []
-    for chunk in source.chunks():
-        outputs = model.run(*model.read(chunk))
-        if model.classes:
-            lines += [[model.classes[p.argmax()], *map(float, p)] for p in outputs]
-        else:
-            lines += [[float(v)] for v in outputs[:, 0]]
-    for note in source.notes:
-        click.echo(f"note: {note}", err=True)
-    if as_json:
-        print_json([_json(line, model.classes) for line in lines])
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([[f"{v:.6g}" if isinstance(v, float) else v for v in line] for line in lines])
-    if out is None:
-        sys.stdout.write(text.getvalue())
+    outputs, notes = model.run_source(open_source(rows))
+    lines: list[list[str | float]]
+    if model.classes:
+        lines = [[model.classes[best], *row] for best, row in zip(outputs.argmax(1).tolist(), outputs.tolist())]
     else:
-        _write(Path(out), text.getvalue())
+        lines = outputs.tolist()
+    text = _json(lines, model.classes) if as_json else _csv(lines, model.classes)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        _write(Path(out), text)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if out is not None:
         click.echo(f"{len(lines):,} predictions in {out}", err=True)
 
 
-def _json(line: list[object], classes: tuple[str, ...]) -> dict[str, object]:
-    return {"label": line[0], "probabilities": dict(zip(classes, line[1:]))} if classes else {"value": line[0]}
+def _json(lines: list[list[str | float]], classes: tuple[str, ...]) -> str:
+    if classes:
+        values = [{"label": label, "probabilities": dict(zip(classes, row))} for label, *row in lines]
+    else:
+        values = [{"value": value} for (value,) in lines]
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(lines: list[list[str | float]], classes: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", *(f"p({name})" for name in classes)] if classes else ["value"])
+    writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line] for line in lines)
+    return text.getvalue()
 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
+    except OSError as error:
+        cure = "Give a file in a folder that exists and has room."
+        raise InputError(
+            "the predictions can't be written", where="--out", seen=f"{path}: {error.strerror}", cure=cure
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats, Ints
-from modelgpt_edge.data.cells import Cells, read_column
-from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.data.sources import Source, open_source
+from modelgpt_edge.data.stream import no_rows
 from modelgpt_edge.errors import InputError, ModelgptEdgeError, PackageError, nearest
 from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.executors import Executor, open_executor
 from modelgpt_edge.runtime.opening import Package, open_package
-
+from modelgpt_edge.runtime.reading import Reader
 
 # The target that stands for this kind of machine.
 HERE = {"x86_64": "x86", "amd64": "x86"}
@@ -63,14 +63,15 @@ class Model:
         package: the opened package.
         variant: the compiled form in use; None for the ONNX model itself.
         classes: names in the order of the probabilities; empty for regression.
-        inputs: names of the columns that the model needs.
+        inputs: names of the columns that the model needs, in the order of the table that it was built from.
     """
 
     def __init__(self, package: Package, variant: Variant | None, executor: Executor) -> None:
         self.package, self.variant, self._executor = package, variant, executor
         manifest = package.manifest
-        self.classes, self.inputs = manifest.classes, manifest.inputs
-        columns = {c.name: c for c in manifest.requirement.schema.columns}
+        self.classes = manifest.classes
+        columns = {c.name: c for c in manifest.requirement.schema.columns if c.name in set(manifest.inputs)}
+        self.inputs = tuple(columns)
         self._numbers = [columns[n] for n in manifest.inputs if columns[n].type != "category"]
         self._words = [columns[n] for n in manifest.inputs if columns[n].type == "category"]
         self._places = [{word: i for i, word in enumerate(v)} for v in manifest.vocabularies]
@@ -89,12 +90,12 @@ class Model:
         """Probabilities (N, K) of rows, in the order of `classes`.
 
         Args:
-            rows: a dict (one row), list of dicts, dict of columns, DataFrame, or 2-D array of numbers. Columns may stand
-                in any order, others are ignored, words never seen and missing cells are fine. An array has either the
-                model's inputs in order, or every column of the table but the label.
+            rows: a dict (one row), list of dicts, dict of columns, DataFrame, 2-D array, or path of a file. Columns may
+                stand in any order, others are ignored, words never seen and missing cells are fine. An array has either
+                the model's inputs in order, or every column of the table but the label.
 
         Raises:
-            InputError: a column is absent, or the model gives values, not classes.
+            InputError: there is no row, a column is absent, or the model gives values, not classes.
         """
         if not self.classes:
             raise InputError("this model predicts a value and has no classes", where="predict_proba", cure="Call predict().")
@@ -108,72 +109,58 @@ class Model:
             codes[:, s] = [places.get(word, -1) for word in column]
         return self._executor.run(numbers, codes)
 
+    def run_source(self, source: Source) -> tuple[Floats, tuple[str, ...]]:
+        """Outputs (N, K) or (N, 1) of a table, and what the user should know of its rows."""
+        reader = Reader(self._numbers, self._words, self._places, source)
+        outputs = np.concatenate([self._executor.run(*reader.read(chunk)) for chunk in source.chunks()])
+        return outputs, (*source.notes, *reader.notes())
+
     def _outputs(self, rows: Any) -> Floats:
-        if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "fiub" and not self._words:
-            return self._executor.run(self._pick_array(rows), np.zeros((len(rows), 0), np.int32))
-        if isinstance(rows, dict) and not any(isinstance(v, (list, tuple, np.ndarray)) for v in rows.values()):
-            return self._executor.run(*self._one_row(rows))
-        names = self._array_names(rows.shape[1]) if isinstance(rows, np.ndarray) and rows.ndim == 2 else None
-        parts = [self.run(*self.read(chunk)) for chunk in open_source(rows, names).chunks()]
-        return np.concatenate(parts) if parts else np.zeros((0, max(1, len(self.classes))), np.float32)
+        if isinstance(rows, dict) and (row := self._plain_row(rows)) is not None:
+            return self._executor.run(*row)
+        if isinstance(rows, np.ndarray) and rows.ndim == 2:
+            if rows.dtype.kind in "fiub" and not self._words:
+                return self._executor.run(self._pick(rows), np.zeros((len(rows), 0), np.int32))
+            return self.run_source(open_source(rows, self._array_names(rows.shape[1])))[0]
+        if isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], (list, tuple, np.ndarray)):
+            return self.run_source(open_source(rows, self._array_names(len(rows[0]))))[0]
+        return self.run_source(open_source(rows))[0]
 
-    def read(self, cells: dict[str, Cells]) -> tuple[Floats, list[NDArray[np.object_]]]:
-        """Numbers (N, C) and S word columns (N,) of raw cells by column name; InputError where one is absent."""
-        absent = [name for name in self.inputs if name not in cells]
-        if absent:
-            raise _absent(absent, list(cells))
-        rows = len(next(iter(cells.values())))
-        numbers = np.empty((rows, len(self._numbers)), np.float32)
-        for c, column in enumerate(self._numbers):
-            numbers[:, c] = read_column(cells[column.name], column)
-        return numbers, [read_column(cells[column.name], column) for column in self._words]
+    def _plain_row(self, row: dict[str, Any]) -> tuple[Floats, Ints] | None:
+        """Numbers (1, C) and word positions (1, S) of a row of plain numbers and known words, which is what an app sends.
 
-    def _one_row(self, row: dict[str, Any]) -> tuple[Floats, Ints]:
-        """Numbers (1, C) and word positions (1, S) of one row; plain numbers and known words, what an app sends most, go
-        the quick way."""
+        None for any other dict: one with gaps, words never seen or spelled otherwise, columns of cells, or too few keys.
+        """
         try:
             values = [row[c.name] for c in self._numbers]
-            if all(type(v) is float or type(v) is int for v in values):
-                codes = [places[row[c.name]] for c, places in zip(self._words, self._places)]
+            if not all(type(v) is float or type(v) is int for v in values):
+                return None
+            codes = [places[row[c.name]] for c, places in zip(self._words, self._places)]
+            with np.errstate(over="ignore"):
                 return np.array([values], np.float32), np.array([codes], np.int32)
-        except (KeyError, TypeError):
-            pass  # a gap, a word never seen or spelled otherwise, or a column that isn't there: the thorough way tells
-        numbers, words = self.read({name: [value] for name, value in row.items()})
-        codes = [places.get(word[0], -1) for word, places in zip(words, self._places)]
-        return numbers, np.array([codes], np.int32)
+        except (KeyError, TypeError, OverflowError):
+            return None
 
-    def _array_names(self, width: int) -> list[str]:
-        schema = self.package.manifest.requirement.schema
-        inputs = [c.name for c in schema.columns if c.name in set(self.inputs)]
-        everything = list(self.package.manifest.columns)
-        for names in (inputs, everything):
+    def _array_names(self, width: int) -> tuple[str, ...]:
+        """Names of an array's columns, told by their number: the inputs, or every column of the table but the label."""
+        for names in (self.inputs, self.package.manifest.columns):
             if len(names) == width:
                 return names
+        shown = ", ".join(self.inputs[:5]) + (", ..." if len(self.inputs) > 5 else "")
         raise InputError(
             "an array of this width doesn't fit the model",
             where="predict",
             seen=f"{width} columns",
-            cure=f"Give its {len(inputs)} inputs in order ({', '.join(inputs[:5])}, ...), or a DataFrame or dicts with names.",
+            cure=f"Give its {len(self.inputs)} inputs in order ({shown}), or a DataFrame or dicts with names.",
         )
 
-    def _pick_array(self, rows: NDArray[Any]) -> Floats:
-        width = rows.shape[1]
-        if width == len(self.inputs) and self._in_order:
-            return rows if rows.dtype == np.float32 else rows.astype(np.float32)
-        names = {name: i for i, name in enumerate(self._array_names(width))}
-        return rows[:, [names[c.name] for c in self._numbers]].astype(np.float32)
-
-    @property
-    def _in_order(self) -> bool:
-        """Whether the numbers stand in the table's order, which holds where there are no words."""
-        return not self._words
-
-
-def _absent(absent: list[str], present: list[str]) -> InputError:
-    more = f" and {len(absent) - 1} more ({', '.join(map(repr, absent[1:5]))})" if len(absent) > 1 else ""
-    return InputError(
-        f"the model needs column {absent[0]!r}{more}, and the rows don't have it",
-        where="predict",
-        seen=present[:20],
-        cure=nearest(absent[0], present) if present else "Give the columns that `inspect` lists.",
-    )
+    def _pick(self, rows: NDArray[Any]) -> Floats:
+        """The inputs (N, C) out of an array of numbers."""
+        if not len(rows):
+            raise no_rows("the array")
+        names = self._array_names(rows.shape[1])
+        if names != self.inputs:
+            places = {name: i for i, name in enumerate(names)}
+            rows = rows[:, [places[name] for name in self.inputs]]
+        with np.errstate(over="ignore"):
+            return rows.astype(np.float32, copy=False)

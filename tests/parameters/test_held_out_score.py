@@ -80,15 +80,15 @@ def test_r2_rmse_and_mae_are_those_of_scikit_learn():
 
 
 def test_the_bootstrap_interval_covers_as_often_as_it_says():
-    """Of 40 samples with a known R squared of .8, about 38 intervals hold it."""
+    """Of 25 samples with a known R squared of .8, about 24 intervals hold it."""
     rng = np.random.default_rng(5)
     covered = 0
-    for _ in range(40):
+    for _ in range(25):
         values = rng.normal(0, 1, 150)
         predicted = 0.8 * values + rng.normal(0, 0.4, 150)  # 1 - R2 = .04 + .16
         score = regression_score(predicted, values, "")
         covered += score.low <= 0.8 <= score.high
-    assert 33 <= covered <= 40
+    assert 20 <= covered <= 25
 
 
 def test_a_constant_label_gives_numbers_not_errors():

@@ -94,6 +94,7 @@ def test_every_row_is_scored_by_models_that_never_saw_it():
         assert np.abs(evidence.scores[name][:, held] - expected).max() < 1e-6
 
 
+@pytest.mark.usefixtures("_one_repetition")
 def test_evidence_does_not_depend_on_the_workers():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(80, 4)), rng.integers(0, 2, 80)
@@ -153,6 +154,7 @@ def test_linear_tables_ship_the_linear_model_and_xor_the_floor():
     assert np.mean(linear) > 0.5
 
 
+@pytest.mark.usefixtures("_one_repetition")
 def test_what_ships_is_never_less_likely_than_the_linear_model():
     shapes = {
         "noise": lambda x, rng: rng.integers(0, 2, len(x)),
