@@ -27,6 +27,14 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'modelgpt_edge' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if name != "build" or not error.name or error.name.startswith("modelgpt_edge"):
+            raise
+        from modelgpt_edge.errors import TargetUnavailableError
+
+        what, cure = f"{error.name} is not installed, and building needs it", "Run: pip install 'modelgpt-edge[build]'"
+        raise TargetUnavailableError(what, where="build", cure=cure) from error
     globals()[name] = value
     return value

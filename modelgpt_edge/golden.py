@@ -41,7 +41,8 @@ class Golden:
             text, lengths = tensors["words"].tobytes(), tensors["lengths"]
             ends = np.cumsum(lengths)
             words = np.empty(lengths.shape, object)
-            words.flat = [text[end - size : end].decode() for end, size in zip(ends, lengths.flat)]
+            for i, (end, size) in enumerate(zip(ends, lengths.flat)):
+                words.flat[i] = text[end - size : end].decode()
             return Golden(tensors["numbers"], words, tensors["outputs"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise PackageError(

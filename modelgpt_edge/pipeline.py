@@ -104,20 +104,21 @@ def build(
 
     progress("reading", 0)
     table, requirement, notes, columns = _understand(request)
+    test = None if request.test is None else _test_rows(request, requirement)
     targets = tuple(find_target(name) for name in requirement.targets)
     # The C template takes a second to compile on a new machine: that runs beside the generation.
     library = start_library() if any("native" in t.backends for t in targets) and find_compiler() else None
     architecture = choose_architecture(requirement, draws)
     generated = generate(table, architecture, seed, progress, generator)
-    scores = generated.scores if request.test is None else _test_scores(request, requirement, generated)
+    scores = generated.scores if test is None else score_rows(generated, *test)
     progress("compiling", 0)
     compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"), library)
+    notes += _unused(requirement, generated)
     progress("writing", 0)
     manifest = _manifest(request, requirement, columns, architecture, generated, scores, compiled)
     files = _files(manifest, generated, compiled, notes)
-    report = _report(place, manifest, generated, compiled, notes, start)
     write_package(place, files, force)
-    return Built(place, manifest, report)
+    return Built(place, manifest, _report(place, manifest, generated, compiled, notes, time.perf_counter() - start))
 
 
 def _check_options(seed: int, draws: int, generator: str | None) -> None:
@@ -142,18 +143,32 @@ def _understand(request: Request) -> tuple[Table, Requirement, tuple[str, ...], 
     return table, requirement, (*facts.notes, *requirement.notes, *table.notes), columns
 
 
-def _test_scores(request: Request, requirement: Requirement, generated: Generated) -> Scores:
-    """Scores on the user's own test rows; rows without a label are left out, classes never seen count as wrong."""
+def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:
+    """The user's own test rows, and how to name them; rows without a label are left out, classes never seen stay."""
     source = open_source(request.test)
+    schema = requirement.schema
+    needed = [c.name for c in (*schema.columns, schema.label)]
+    absent = next((name for name in needed if name not in source.columns), None)
+    if absent is not None:
+        cure = nearest(absent, source.columns)
+        raise InputError("the test table has no such column", where=f"--test {source.name}", seen=absent, cure=cure)
     parts = []
     for chunk in source.chunks():
-        rows = read_rows(chunk, requirement.schema)
-        known = rows.labelled if not requirement.schema.classes else read_words(chunk[requirement.schema.label.name]) != ""
-        parts.append(rows.take(known))
+        rows = read_rows(chunk, schema)
+        parts.append(rows.take(read_words(chunk[schema.label.name]) != "" if schema.classes else rows.labelled))
     rows = Rows.join(parts)
     if not len(rows):
-        raise InputError("no row of the test table has a label", where="--test", seen=source.name, cure="Give labelled rows.")
-    return score_rows(generated, rows, f"the test table {source.name}")
+        raise InputError("no row of the test table has a label", where=f"--test {source.name}", cure="Give labelled rows.")
+    return rows, f"the test table {source.name}"
+
+
+def _unused(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
+    """A note on columns that were read and then left out, as those of a very wide table are."""
+    encoder, columns = generated.child.encoder, len(requirement.schema.columns)
+    used = len(encoder.numbers) + len(encoder.words)
+    if used == columns:
+        return ()
+    return (f"The model takes {used:,} of the {columns:,} columns: those that tell most about the label, as many as fit it.",)
 
 
 def _manifest(
@@ -176,7 +191,7 @@ def _manifest(
         architecture={
             "template": architecture.template,
             "units": child.units.count // max(1, architecture.draws),
-            "draws": architecture.draws,
+            "draws": architecture.draws if child.units.count else 0,
             "parameters": child.parameters,
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
@@ -217,7 +232,7 @@ def _json(values: object) -> bytes:
 
 
 def _report(
-    out: Path, manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...], start: float
+    out: Path, manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...], seconds: float
 ) -> dict[str, Any]:
     requirement, schema = manifest.requirement, manifest.requirement.schema
     architecture = manifest.architecture
@@ -231,7 +246,7 @@ def _report(
             "label": schema.label.name,
             "label_because": schema.label_because,
             "classes": list(schema.classes),
-            "columns": [asdict(c) for c in schema.columns],
+            "columns": [asdict(c) | {"used": c.name in set(manifest.inputs)} for c in schema.columns],
             "dropped": [asdict(d) for d in schema.dropped],
             "limits": asdict(requirement.limits),
             "targets": list(requirement.targets),
@@ -248,5 +263,5 @@ def _report(
         ],
         "checks": [h.to_json() for h in compiled.hops],
         "notes": list(notes),
-        "seconds": round(time.perf_counter() - start, 3),
+        "seconds": round(seconds, 3),
     }

@@ -71,7 +71,7 @@ def command(
     \b
     modelgpt-edge build --task "predict heart disease" --data heart.csv --label target --target jetson --out heart.edge
     """
-    from modelgpt_edge.pipeline import build
+    from modelgpt_edge import build
 
     place = out or Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge"
     with progress_bar(quiet=False) as progress:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -64,15 +65,19 @@ def _csv(lines: list[list[str | float]], classes: tuple[str, ...]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Whole or not at all; what is no file, such as /dev/stdout, is written to, not replaced."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
     except OSError as error:
         cure = "Give a file in a folder that exists and has room."
         raise InputError(
             "the predictions can't be written", where="--out", seen=f"{path}: {error.strerror}", cure=cure
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -106,8 +106,10 @@ def emit_floor(
     units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
 
     def solve_draw(d: int) -> Heads:
-        features = DrawFeatures.of(units.part(d, draws), ready.encoded, widths)
-        return solve_heads(decompose(features(ready.encoded), targets), features.scale)
+        part = units.part(d, draws)
+        unscaled = np.concatenate([ready.encoded, part.activate(ready.encoded)], axis=1)
+        scale = group_scale(unscaled, part, widths.dense)
+        return solve_heads(decompose(unscaled * scale, targets), scale)
 
     with ThreadPoolExecutor(workers) as pool:
         return Emission(ready.encoder, units, tuple(pool.map(solve_draw, range(draws))))
@@ -132,12 +134,25 @@ def solve_heads(problem: Problem, scale: Floats) -> Heads:
     return Heads(np.stack([w * scale[:, None] for w, _ in pairs]), np.stack([b for _, b in pairs]))
 
 
+def group_scale(features: Floats, units: Units, dense: int) -> Floats:
+    """Factors (D + P,) that give skip, dense, pair, sparse and leaf columns equal total variance, the skip half the weight.
+
+    Args:
+        features: (N, D + P) encoded columns and units, unscaled.
+        dense: how many of the dense units are of the kind of that name; pair units follow them.
+    """
+    tanh, sparse, leaf = units.counts
+    sizes = [features.shape[1] - units.count, dense, tanh - dense, sparse, leaf]
+    factors = []
+    for i, group in enumerate(np.split(features.var(0), np.cumsum(sizes)[:-1])):
+        total = max(float(group.sum(dtype=np.float64)), 1e-9)
+        factors.append(np.full(len(group), (SKIP if i == 0 else 1) / np.sqrt(total), np.float32))
+    return np.concatenate(factors)
+
+
 @dataclass(frozen=True)
 class DrawFeatures:
-    """Encoded columns and the units of one draw, scaled: skip, dense, pair, sparse and leaf get equal total variance.
-
-    The linear skip enters at half the weight of a group of units.
-    """
+    """Encoded columns and the units of one draw, scaled by `group_scale`: a map from rows to features, for streamed solves."""
 
     units: Units
     scale: Floats
@@ -145,16 +160,11 @@ class DrawFeatures:
     @staticmethod
     def of(units: Units, encoded: Floats, widths: Widths) -> DrawFeatures:
         """Scale by the variances on encoded rows (N, D)."""
-        sizes = [encoded.shape[1], widths.dense, widths.pair, widths.sparse, widths.leaf]
-        variance = np.concatenate([encoded.var(0), units.activate(encoded).var(0)])
-        factors = []
-        for i, group in enumerate(np.split(variance, np.cumsum(sizes)[:-1])):
-            total = max(float(group.sum(dtype=np.float64)), 1e-9)
-            factors.append(np.full(len(group), (SKIP if i == 0 else 1) / np.sqrt(total), np.float32))
-        return DrawFeatures(units, np.concatenate(factors))
+        unscaled = np.concatenate([encoded, units.activate(encoded)], axis=1)
+        return DrawFeatures(units, group_scale(unscaled, units, widths.dense))
 
     def __call__(self, encoded: Floats) -> Floats:
-        """Scaled features (N, P) of encoded rows (N, D)."""
+        """Scaled features (N, D + P) of encoded rows (N, D)."""
         return np.concatenate([encoded, self.units.activate(encoded)], axis=1) * self.scale
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from modelgpt_edge.data.column_types import type_column
 from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError
@@ -19,6 +21,7 @@ from modelgpt_edge.schema import Column, Dropped, Kind, Schema
 from modelgpt_edge.targets.registry import find_target
 
 DEFAULT_TARGET = "x86"
+MOST_REMARKS = 5
 
 
 def write_requirement(request: Request, profile: Profile) -> Requirement:
@@ -62,6 +65,7 @@ def write_requirement(request: Request, profile: Profile) -> Requirement:
             *limit_notes,
             *device_notes,
             *target_notes,
+            *_remarks(columns),
         ),
         driver="rules",
     )
@@ -98,6 +102,15 @@ def _inputs(profile: Profile, label: str) -> tuple[tuple[Column, ...], tuple[Dro
         cure = "Add columns that tell something about the label."
         raise InputError(f"no column is left to predict {shown(label)} from ({reasons})", where="data", cure=cure)
     return columns, dropped
+
+
+def _remarks(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Notes on columns whose rule needed a remark: cells of mixed kinds, infinite numbers, dates that read two ways."""
+    odd = [c for c in columns if "; " in c.because]
+    notes = [f"Column {shown(c.name)}: {c.because.partition('; ')[2]}." for c in odd[:MOST_REMARKS]]
+    if len(odd) > MOST_REMARKS:
+        notes.append(f"{len(odd) - MOST_REMARKS} more columns have such remarks: `inspect` shows them.")
+    return tuple(notes)
 
 
 def _label_column(label: ColumnProfile, kind: Kind) -> Column:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 PLAIN_NAME = re.compile(r"[\w][\w ./%+()#-]*")
 
@@ -36,3 +37,20 @@ def name_words(name: str) -> str:
     """A header as the words it is made of: ``SalePrice``, ``sale_price`` and ``Sale price`` are all ``sale price``."""
     humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
     return " ".join(re.findall(r"[^\W_]+", humps.casefold()))
+
+
+def figure(value: float) -> str:
+    """A number for people: three decimals where they show it, whole where it is large, else three significant digits."""
+    if value == 0 or 0.001 <= abs(value) < 10_000:
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+def interval(score: Mapping[str, Any]) -> str:
+    """A score with its interval: ``0.825 [0.727, 0.893]``."""
+    return f"{figure(score['value'])} [{figure(score['low'])}, {figure(score['high'])}]"
+
+
+def counted(count: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -163,15 +163,15 @@ def test_memory_is_flat_in_the_number_of_rows():
 def test_a_streamed_table_is_scored_on_rows_that_no_fit_has_seen(classes):
     table = table_of(4000, classes, sample=600, held=300)
     made = generate(table, Architecture("mlp", 80, 2, 0), seed=0)
-    assert made.score.method == "300 held-out rows that no fit has seen"
-    assert made.score.rows == len(made.held_out) == 300
+    assert made.scores.child.method == "300 held-out rows that no fit has seen"
+    assert made.scores.child.rows == len(made.held_out) == 300
     fresh = joined(table_of(9_000, classes).chunks()).take(slice(5_000, None))  # chunks past the fourth thousand are new
     outputs = made.child.scores(encode(made.child.encoder, fresh))
     if classes:
         accuracy = (outputs.argmax(1) == fresh.labels).mean()
-        assert made.score.low <= accuracy <= made.score.high
-        assert accuracy > made.linear.value + 0.05
+        assert made.scores.child.low <= accuracy <= made.scores.child.high
+        assert accuracy > made.scores.linear.value + 0.05
     else:
         r2 = 1 - ((outputs[:, 0] - fresh.labels) ** 2).sum() / ((fresh.labels - fresh.labels.mean()) ** 2).sum()
-        assert made.score.value == pytest.approx(r2, abs=0.08)
-        assert r2 > made.linear.value + 0.2
+        assert made.scores.child.value == pytest.approx(r2, abs=0.08)
+        assert r2 > made.scores.linear.value + 0.2
