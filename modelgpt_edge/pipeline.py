@@ -22,7 +22,7 @@ from modelgpt_edge.data.cells import read_words
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
-from modelgpt_edge.errors import InputError
+from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
 from modelgpt_edge.parameters.generate import Generated, Scores, generate, score_rows
 from modelgpt_edge.request import Request
@@ -118,7 +118,8 @@ def build(
     manifest = _manifest(request, requirement, columns, architecture, generated, scores, compiled)
     files = _files(manifest, generated, compiled, notes)
     write_package(place, files, force)
-    return Built(place, manifest, _report(place, manifest, generated, compiled, notes, time.perf_counter() - start))
+    report = _report(request, place, manifest, generated, compiled, notes, time.perf_counter() - start)
+    return Built(place, manifest, report)
 
 
 def _check_options(seed: int, draws: int, generator: str | None) -> None:
@@ -232,10 +233,15 @@ def _json(values: object) -> bytes:
 
 
 def _report(
-    out: Path, manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...], seconds: float
+    request: Request,
+    out: Path,
+    manifest: Manifest,
+    generated: Generated,
+    compiled: Compiled,
+    notes: tuple[str, ...],
+    seconds: float,
 ) -> dict[str, Any]:
-    requirement, schema = manifest.requirement, manifest.requirement.schema
-    architecture = manifest.architecture
+    requirement, schema, used = manifest.requirement, manifest.requirement.schema, set(manifest.inputs)
     return {
         "package": str(out),
         "requirement": {
@@ -246,17 +252,17 @@ def _report(
             "label": schema.label.name,
             "label_because": schema.label_because,
             "classes": list(schema.classes),
-            "columns": [asdict(c) | {"used": c.name in set(manifest.inputs)} for c in schema.columns],
+            "columns": [asdict(c) | {"used": c.name in used} for c in schema.columns],
             "dropped": [asdict(d) for d in schema.dropped],
             "limits": asdict(requirement.limits),
             "targets": list(requirement.targets),
         },
-        "architecture": dict(architecture),
+        "architecture": dict(manifest.architecture),
         "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
         "score": dict(manifest.score["child"]),
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
-        "frontier": [asdict(a) for a in candidates(schema, architecture["draws"] or 1)],
+        "frontier": [asdict(a) for a in candidates(schema, request.draws)],
         "variants": [
             c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None}
             for c in compiled.candidates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import click
 
 from modelgpt_edge.commands.options import JSON
 from modelgpt_edge.commands.printing import print_json, progress_bar, size, table
+from modelgpt_edge.requirement.wording import clean, counted, figure, interval, shown
+
+LONGEST = 60  # characters of a name from the file
+MOST_DROPPED = 8
 
 METRICS = {
     "accuracy": "accuracy: share of rows whose class is right",
@@ -73,7 +78,7 @@ def command(
     """
     from modelgpt_edge import build
 
-    place = out or Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge"
+    place = Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge" if out is None else out
     with progress_bar(quiet=False) as progress:
         built = build(
             task,
@@ -96,35 +101,46 @@ def command(
 
 
 def _text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
-    requirement, architecture, generator = report["requirement"], report["architecture"], report["generator"]
-    types = [c["type"] for c in requirement["columns"]]
-    counted = ", ".join(
-        f"{types.count(t)} {name}"
-        for t, name in (("number", "numbers"), ("category", "words"), ("date", "dates"))
-        if t in types
-    )
-    dropped = "".join(f"\n              not used: {d['name']} ({d['because']})" for d in requirement["dropped"][:8])
-    more = len(requirement["dropped"]) - 8
+    requirement = report["requirement"]
     lines = [
         f"Requirement   {requirement['sentence']}",
-        f"Label         {requirement['label']!r}: {requirement['label_because']}",
+        f"Label         {shown(requirement['label'], LONGEST)}: {requirement['label_because']}",
         f"Kind          {requirement['kind']}: {requirement['kind_because']}",
-        f"Columns       {len(types)} used: {counted}{dropped}" + (f"\n              and {more} more" if more > 0 else ""),
+        f"Columns       {_columns(requirement['columns'])}",
+        *_dropped(requirement["dropped"]),
         f"Targets       {', '.join(_resolved(t, asked) for t in requirement['targets'])}",
-        f"Architecture  {architecture['template']}: {architecture['units']} hidden units x {architecture['draws']} draws, "
-        f"{architecture['parameters']:,} parameters",
-        f"Generator     {_generator(generator)}",
+        f"Architecture  {_architecture(report['architecture'])}",
+        f"Generator     {_generator(report['generator'])}",
         "",
         _scores(report),
         "",
         _variants(report),
         "",
         f"Checks        {_checks(report)}",
-        *(f"Note          {note}" for note in report["notes"]),
+        *(f"Note          {clean(note, 500)}" for note in report["notes"]),
         f"Package       {report['package']} in {report['seconds']:.1f} s; its picture is report.svg, its story MODEL_CARD.md",
-        f"Next          modelgpt-edge predict {report['package']} ROWS.csv",
+        f"Next          modelgpt-edge predict {shlex.quote(report['package'])} ROWS.csv",
     ]
     return "\n".join(lines)
+
+
+def _columns(columns: list[dict[str, Any]]) -> str:
+    types = [c["type"] for c in columns if c["used"]]
+    kinds = (("number", "numbers"), ("category", "words"), ("date", "dates"))
+    return f"{len(types):,} used: " + ", ".join(f"{types.count(t):,} of {name}" for t, name in kinds if t in types)
+
+
+def _dropped(dropped: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"              not used: {shown(d['name'], LONGEST)} ({clean(d['because'], 200)})" for d in dropped[:MOST_DROPPED]
+    ]
+    return lines if len(dropped) <= MOST_DROPPED else [*lines, f"              and {len(dropped) - MOST_DROPPED:,} more"]
+
+
+def _architecture(architecture: dict[str, Any]) -> str:
+    draws = counted(architecture["draws"], "draw")
+    units = f"{architecture['units']} hidden units x {draws}" if architecture["units"] else "no hidden units"
+    return f"{architecture['template']}: {units}, {architecture['parameters']:,} parameters"
 
 
 def _resolved(target: str, asked: tuple[str, ...]) -> str:
@@ -148,8 +164,9 @@ def _scores(report: dict[str, Any]) -> str:
     rows = []
     for key, title in (("score", "this model"), ("linear", "plain linear model"), ("baseline", baseline)):
         values = report[key]
-        first = f"{values['value']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"
-        rows.append([title, first, *(f"{values['others'][n]:.3f}" if n in values["others"] else "" for n in names[1:])])
+        rows.append(
+            [title, interval(values), *(figure(values["others"][n]) if n in values["others"] else "" for n in names[1:])]
+        )
     head = ["model", f"{names[0]} [95 %]", *names[1:]]
     words = "\n".join(f"  {METRICS[n]}" for n in names)
     other = "" if report["linear"]["method"] == score["method"] else f"; the others by {report['linear']['method']}"
@@ -160,7 +177,7 @@ def _variants(report: dict[str, Any]) -> str:
     rows = []
     for v in report["variants"]:
         latency = f"{v['latency_us']:.0f} us" if v["latency_us"] is not None else "-"
-        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"r2 {v['accuracy']:.3f}"
+        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"r2 {figure(v['accuracy'])}"
         name = f"{v['target']} {v['backend']} {v['precision']}"
         rows.append([name, size(v["bytes"]), latency, agreement, v["status"] if v["kept"] else "left out", v["because"]])
     text = table(["variant", "size", "one row", "agrees", "checked", "why"], rows, right=(1, 2, 3))

@@ -6,6 +6,7 @@ import click
 
 from modelgpt_edge.commands.options import JSON, PACKAGE
 from modelgpt_edge.commands.printing import print_json, size, table
+from modelgpt_edge.requirement.wording import clean, interval, shown
 
 
 @click.command("inspect")
@@ -21,16 +22,14 @@ def command(package: str, as_json: bool) -> None:
         return
     schema, score = manifest.requirement.schema, manifest.score["child"]
     used = set(manifest.inputs)
-    columns = [[c.name, c.type, "yes" if c.name in used else "no", c.because] for c in schema.columns]
+    columns = [[shown(c.name, 60), c.type, "yes" if c.name in used else "no", clean(c.because, 200)] for c in schema.columns]
     variants = [[v.name, size(v.bytes), v.status] for v in manifest.variants]
-    classes = ", ".join(manifest.classes[:12]) + (", ..." if len(manifest.classes) > 12 else "")
+    shortened = ", ".join(shown(c) for c in manifest.classes[:12]) + (", ..." if len(manifest.classes) > 12 else "")
+    gives = f"one of {len(manifest.classes)} classes: {shortened}" if manifest.classes else "a value"
+    parameters = f"{manifest.architecture['parameters']:,} parameters"
     click.echo(f"{manifest.requirement.sentence}\n")
     click.echo(table(["column", "type", "used", "why"], columns) + "\n")
-    click.echo(f"Gives         {f'one of {len(manifest.classes)} classes: {classes}' if classes else 'a value'}")
-    click.echo(
-        f"Score         {score['metric']} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}] by {score['method']}"
-    )
-    click.echo(
-        f"Generator     {manifest.generator['name']}, {manifest.architecture['parameters']:,} parameters, seed {manifest.seed}\n"
-    )
+    click.echo(f"Gives         {gives}")
+    click.echo(f"Score         {score['metric']} {interval(score)} by {score['method']}")
+    click.echo(f"Generator     {manifest.generator['name']}, {parameters}, seed {manifest.seed}\n")
     click.echo(table(["variant", "size", "checked"], variants, right=(1,)))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from modelgpt_edge.manifest import REPORT, Manifest
+import re
+from collections.abc import Sequence
+
+from modelgpt_edge.manifest import MANIFEST, REPORT, Manifest
+from modelgpt_edge.requirement.wording import clean, counted, figure, interval
+
+MOST_COLUMNS = 100
+MOST_CLASSES = 10
 
 
 def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
@@ -11,85 +18,103 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
     Args:
         notes: what the user should know of the data and the request.
     """
-    requirement, schema = manifest.requirement, manifest.requirement.schema
+    return "\n".join(
+        [
+            f"# Predicts {_safe(manifest.requirement.schema.label.name)}",
+            "",
+            _safe(manifest.requirement.sentence, 400),
+            "",
+            f"![Held-out predictions]({REPORT})",
+            "",
+            "## How good it is",
+            "",
+            *_scores(manifest),
+            "",
+            "## What it takes and gives",
+            "",
+            *_columns(manifest),
+            "",
+            "## How it was made",
+            "",
+            *_making(manifest),
+            "",
+            "## Variants",
+            "",
+            "| target | backend | precision | bytes | checked |",
+            "| --- | --- | --- | ---: | --- |",
+            *(f"| {v.target} | {v.backend} | {v.precision} | {v.bytes:,} | {v.status} |" for v in manifest.variants),
+            "",
+            "## What to mind",
+            "",
+            "* It has learnt from the rows given and knows nothing else: rows unlike those are answered all the same.",
+            "* Words that it has never seen count as no word at all; missing numbers take the column's median.",
+            *(f"* {_safe(note, 500)}" for note in notes),
+            "",
+        ]
+    )
+
+
+def _scores(manifest: Manifest) -> list[str]:
+    score = manifest.score["child"]
+    metrics = [score["metric"], *score["others"]]
+    baseline = "always the commonest class" if manifest.classes else "always the mean"
+    rows = []
+    for key, title in (("child", "this model"), ("linear", "plain linear model"), ("baseline", baseline)):
+        others = manifest.score[key]["others"]
+        cells = [title, interval(manifest.score[key]), *(figure(others[m]) if m in others else "" for m in metrics[1:])]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [
+        f"| model | {' | '.join(metrics)} |",
+        "| --- |" + " --- |" * len(metrics),
+        *rows,
+        "",
+        f"Measured by {_safe(score['method'], 200)}, on {counted(score['rows'], 'row')}; 95 % interval in brackets.",
+    ]
+
+
+def _columns(manifest: Manifest) -> list[str]:
+    schema, used = manifest.requirement.schema, set(manifest.inputs)
+    columns = [c for c in schema.columns if c.name in used]
+    if manifest.classes:
+        few = ", ".join(_safe(c) for c in manifest.classes[:MOST_CLASSES])
+        more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
+        gives = f"one of {len(manifest.classes)} classes ({few}{more}) and a probability for each"
+    else:
+        gives = "a value"
     lines = [
-        f"# {schema.label.name}",
-        "",
-        requirement.sentence,
-        "",
-        f"![Held-out predictions]({REPORT})",
-        "",
-        "## How good it is",
-        "",
-        "| model | " + " | ".join(_metrics(manifest)) + " |",
-        "| --- |" + " --- |" * len(_metrics(manifest)),
-        *(
-            _score_row(manifest, key, title)
-            for key, title in (("child", "this model"), ("linear", "plain linear model"), ("baseline", _baseline(manifest)))
-        ),
-        "",
-        f"Measured by {manifest.score['child']['method']}, on {manifest.score['child']['rows']:,} rows; 95 % interval in brackets.",
-        "",
-        "## What it takes and gives",
-        "",
         "| column | type | why |",
         "| --- | --- | --- |",
-        *(f"| {_cell(c.name)} | {c.type} | {_cell(c.because)} |" for c in schema.columns),
+        *(f"| {_safe(c.name)} | {c.type} | {_safe(c.because, 200)} |" for c in columns[:MOST_COLUMNS]),
+        *_rest(columns),
         "",
-        f"It gives {_gives(manifest)}. The label column is {_cell(schema.label.name)!r} ({schema.label_because}); {schema.kind_because}.",
-        "",
+        f"It gives {gives}. The label is the column {_safe(schema.label.name)} ({schema.label_because}); {schema.kind_because}.",
     ]
     if schema.dropped:
-        lines += ["Not used:", "", *(f"* {_cell(d.name)}: {d.because}" for d in schema.dropped), ""]
+        unused = [f"* {_safe(d.name)}: {_safe(d.because, 200)}" for d in schema.dropped[:MOST_COLUMNS]]
+        lines += ["", "Not used:", "", *unused, *_rest(schema.dropped)]
+    return lines
+
+
+def _rest(columns: Sequence[object]) -> list[str]:
+    return ["", f"and {len(columns) - MOST_COLUMNS:,} more, listed in {MANIFEST}."] if len(columns) > MOST_COLUMNS else []
+
+
+def _making(manifest: Manifest) -> list[str]:
     generator, architecture = manifest.generator, manifest.architecture
-    lines += [
-        "## How it was made",
-        "",
-        f"* Generator: {generator['name']} (seed {manifest.seed}): hidden units drawn from the table, heads solved; nothing was trained."
-        if generator["name"] == "floor"
-        else f"* Generator: {generator['name']} (seed {manifest.seed}): the guard found the plain linear model to predict better.",
-        f"* Blend: {generator['blend']['linear']:.0%} linear model, temperature {generator['blend']['temperature']:.3f}.",
-        f"* Architecture: {architecture['template']}, {architecture['units']} hidden units x {architecture['draws']} draws, {architecture['parameters']:,} parameters.",
-        "",
-        "## Variants",
-        "",
-        "| target | backend | precision | bytes | checked |",
-        "| --- | --- | --- | ---: | --- |",
-        *(f"| {v.target} | {v.backend} | {v.precision} | {v.bytes:,} | {v.status} |" for v in manifest.variants),
-        "",
-        "## What to mind",
-        "",
-        "* It has learnt from the rows given and knows nothing else: rows unlike those are answered all the same.",
-        "* Words that it has never seen count as no word at all; missing numbers take the column's median.",
-        *(f"* {note}" for note in notes),
-        "",
+    how = {
+        "floor": "hidden units drawn from the table, heads solved; nothing was trained",
+        "linear": "the plain linear model, solved; hidden units did not predict better on held-out rows",
+    }
+    units = f"{architecture['units']} hidden units x {counted(architecture['draws'], 'draw')}"
+    blend = generator["blend"]
+    return [
+        f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}.",
+        f"* Blend: {blend['linear']:.0%} linear model, temperature {figure(blend['temperature'])}.",
+        f"* Architecture: {architecture['template']}, {units if architecture['units'] else 'no hidden units'}, "
+        f"{architecture['parameters']:,} parameters.",
     ]
-    return "\n".join(lines)
 
 
-def _metrics(manifest: Manifest) -> list[str]:
-    score = manifest.score["child"]
-    return [score["metric"], *score["others"]]
-
-
-def _score_row(manifest: Manifest, key: str, title: str) -> str:
-    score = manifest.score[key]
-    first = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    others = [f"{score['others'][name]:.3f}" if name in score["others"] else "" for name in _metrics(manifest)[1:]]
-    return f"| {title} | " + " | ".join([first, *others]) + " |"
-
-
-def _baseline(manifest: Manifest) -> str:
-    return "always the commonest class" if manifest.classes else "always the mean"
-
-
-def _gives(manifest: Manifest) -> str:
-    if not manifest.classes:
-        return "a value"
-    shown = ", ".join(_cell(c) for c in manifest.classes[:10])
-    return f"a class ({shown}{', ...' if len(manifest.classes) > 10 else ''}) and a probability for each"
-
-
-def _cell(text: str) -> str:
-    """A name that can't break a table or a line."""
-    return " ".join(text.replace("|", "/").split())[:60]
+def _safe(text: str, limit: int = 60) -> str:
+    """Text from the user that can't break a line or a table, or pass for Markdown."""
+    return re.sub(r"([\\`*\[\]<|])", r"\\\1", clean(text, limit))

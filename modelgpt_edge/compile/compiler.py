@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Child, Floats
-from modelgpt_edge.compile.gate import Hop, compare, require
 from modelgpt_edge.compile.golden import golden_rows
 from modelgpt_edge.compile.graph import raw_graph
 from modelgpt_edge.compile.variants import Candidate, Probe, compile_target
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import GateError
+from modelgpt_edge.gate import Hop, compare, require
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.targets.target import Target

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from modelgpt_edge.child import Child, Floats, Ints
-from modelgpt_edge.compile.gate import Hop, compare
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.native.tables import native_tables
 from modelgpt_edge.compile.precision import FP16, FP32, Precision, int8_for
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.encoder_file import encoder_bytes
+from modelgpt_edge.gate import Hop, compare
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.parameters.prepare import encode
-from modelgpt_edge.runtime.native import LIBRARY, TABLES, open_native
+from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
 from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
 

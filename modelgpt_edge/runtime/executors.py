@@ -11,8 +11,8 @@ from modelgpt_edge.child import Encoder, Floats, Ints
 from modelgpt_edge.encoder_file import read_encoder
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.manifest import TRUTH, Variant
-from modelgpt_edge.runtime.native import open_native
 from modelgpt_edge.runtime.opening import Package
+from modelgpt_edge.targets.native_tabular import open_native
 from modelgpt_edge.targets.onnxruntime import INSTALL, open_session
 
 ENCODER = "encoder.safetensors"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelgpt_edge.compile.gate import Hop, compare
+from modelgpt_edge.gate import Hop, compare
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import GOLDEN, Variant
 from modelgpt_edge.runtime.executors import open_executor

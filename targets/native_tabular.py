@@ -1,4 +1,4 @@
-"""Runs the native form of a model: the template's shared library on the model's tables, through ctypes."""
+"""The native form of a model, loaded: the template's shared library on the model's tables, through ctypes.
 
 from __future__ import annotations
 
