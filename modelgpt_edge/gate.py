@@ -1,4 +1,4 @@
-"""The numeric gate: every hop from the emitted weights to the artefact is held against the fp32 reference.
+"""The numeric gate: every hop from the emitted weights to the artefact is held against the fp32 reference."""
 
 from __future__ import annotations
 
