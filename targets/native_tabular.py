@@ -1,4 +1,4 @@
-"""The native form of a model, loaded: the template's shared library on the model's tables, through ctypes.
+"""The native form of a model, loaded: the template's shared library on the model's tables, through ctypes."""
 
 from __future__ import annotations
 
