@@ -100,7 +100,7 @@ def build(
     place = Path(out)
     check_place(place, force)
     _check_options(seed, draws, generator)
-    request = Request(task, data, label, kind, test, tuple(find_target(n).name for n in names), seed, draws)
+    request = Request(task, data, label, kind, test, tuple(find_target(n).name for n in names), seed, draws, generator)
 
     progress("reading", 0)
     table, requirement, notes, columns = _understand(request)
@@ -112,8 +112,16 @@ def build(
     generated = generate(table, architecture, seed, progress, generator)
     scores = generated.scores if test is None else score_rows(generated, *test)
     progress("compiling", 0)
-    compiled = compile_child(generated.child, generated.unfused, table.sample, targets, version("modelgpt-edge"), library)
-    notes += _unused(requirement, generated)
+    compiled = compile_child(
+        generated.child,
+        generated.unfused,
+        table.sample,
+        targets,
+        version("modelgpt-edge"),
+        library,
+        requirement.limits.flash_bytes,
+    )
+    notes += (*_unused(requirement, generated), *compiled.notes)
     progress("writing", 0)
     manifest = _manifest(request, requirement, columns, architecture, generated, scores, compiled)
     files = _files(manifest, generated, compiled, notes)
@@ -196,7 +204,11 @@ def _manifest(
             "parameters": child.parameters,
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
-        generator={"name": generated.generator, "blend": asdict(generated.blend)},
+        generator={
+            "name": generated.generator,
+            "blend": asdict(generated.blend),
+            "chosen_by": "user" if request.generator else "guard",
+        },
         score=asdict(scores),
         seed=request.seed,
         variants=tuple(

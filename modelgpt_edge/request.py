@@ -18,6 +18,7 @@ class Request:
         targets: names of targets; empty for the devices that the task names, x86 where it names none.
         seed: seed of every random draw.
         draws: how many draws of hidden units are merged.
+        generator: name of the generator to ship; None for the one that the guard finds better.
     """
 
     task: str
@@ -28,3 +29,4 @@ class Request:
     targets: tuple[str, ...] = ()
     seed: int = 0
     draws: int = 4
+    generator: str | None = None

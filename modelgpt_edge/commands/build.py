@@ -151,10 +151,13 @@ def _resolved(target: str, asked: tuple[str, ...]) -> str:
 
 
 def _generator(generator: dict[str, Any]) -> str:
-    if generator["name"] == "linear":
-        return f"linear, in {generator['seconds']:.2f} s: on held-out rows the plain linear model is likelier than hidden units"
+    text = f"{generator['name']}, in {generator['seconds']:.2f} s"
+    if generator["chosen_by"] == "user":
+        text += ", as --generator asks"
+    elif generator["name"] == "linear":
+        text += ": on held-out rows the plain linear model is likelier than hidden units"
     share = generator["blend"]["linear"]
-    return f"floor, in {generator['seconds']:.2f} s" + (f", with {share:.0%} of the linear model" if share else "")
+    return text + (f", with {share:.0%} of the linear model" if 0 < share < 1 else "")
 
 
 def _scores(report: dict[str, Any]) -> str:

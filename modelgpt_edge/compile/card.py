@@ -81,13 +81,14 @@ def _columns(manifest: Manifest) -> list[str]:
         gives = f"one of {len(manifest.classes)} classes ({few}{more}) and a probability for each"
     else:
         gives = "a value"
+    label = f"The label is the column {_safe(schema.label.name)} ({schema.label_because}); {schema.kind_because}."
     lines = [
         "| column | type | why |",
         "| --- | --- | --- |",
         *(f"| {_safe(c.name)} | {c.type} | {_safe(c.because, 200)} |" for c in columns[:MOST_COLUMNS]),
         *_rest(columns),
         "",
-        f"It gives {gives}. The label is the column {_safe(schema.label.name)} ({schema.label_because}); {schema.kind_because}.",
+        f"It gives {gives}. {label}",
     ]
     if schema.dropped:
         unused = [f"* {_safe(d.name)}: {_safe(d.because, 200)}" for d in schema.dropped[:MOST_COLUMNS]]
@@ -101,14 +102,13 @@ def _rest(columns: Sequence[object]) -> list[str]:
 
 def _making(manifest: Manifest) -> list[str]:
     generator, architecture = manifest.generator, manifest.architecture
-    how = {
-        "floor": "hidden units drawn from the table, heads solved; nothing was trained",
-        "linear": "the plain linear model, solved; hidden units did not predict better on held-out rows",
-    }
+    how = {"floor": "hidden units drawn from the table, heads solved; nothing was trained", "linear": "linear heads, solved"}
+    by = {"guard": "the guard chose it: it predicts held-out rows best", "user": "the user asked for it"}
     units = f"{architecture['units']} hidden units x {counted(architecture['draws'], 'draw')}"
     blend = generator["blend"]
     return [
         f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}.",
+        f"* Why this one: {by[generator['chosen_by']]}.",
         f"* Blend: {blend['linear']:.0%} linear model, temperature {figure(blend['temperature'])}.",
         f"* Architecture: {architecture['template']}, {units if architecture['units'] else 'no hidden units'}, "
         f"{architecture['parameters']:,} parameters.",

@@ -6,7 +6,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ class Candidate:
 
 
 def compile_target(
-    target: Target, child: Child, probe: Probe, golden: Golden, library: Future[bytes] | None, version: str
+    target: Target, child: Child, probe: Probe, golden: Golden, library: bytes | None, version: str
 ) -> list[Candidate]:
     """Candidates of a target, best first.
 
@@ -107,7 +106,7 @@ def compile_target(
     fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
     candidates = _keep_better(fp32, _onnxruntime(target, child, int8, probe, golden, version))
     if "native" in target.backends and library is not None:
-        candidates = [_native(target, child, library.result(), probe, golden), *candidates]
+        candidates = [_native(target, child, library, probe, golden), *candidates]
     return candidates
 
 
