@@ -10,9 +10,9 @@ import click
 
 from modelgpt_edge.commands.options import JSON
 from modelgpt_edge.commands.printing import print_json, progress_bar, size, table
-from modelgpt_edge.requirement.wording import clean, counted, figure, interval, shown
+from modelgpt_edge.requirement.wording import clean, counted, figure, interval, share, shown
 
-LONGEST = 60  # characters of a name from the file
+LONGEST = 100  # characters of a name from the file
 MOST_DROPPED = 8
 
 METRICS = {
@@ -156,8 +156,8 @@ def _generator(generator: dict[str, Any]) -> str:
         text += ", as --generator asks"
     elif generator["name"] == "linear":
         text += ": on held-out rows the plain linear model is likelier than hidden units"
-    share = generator["blend"]["linear"]
-    return text + (f", with {share:.0%} of the linear model" if 0 < share < 1 else "")
+    linear = generator["blend"]["linear"]
+    return text + (f", with {linear:.0%} of the linear model" if 0 < linear < 1 else "")
 
 
 def _scores(report: dict[str, Any]) -> str:
@@ -180,7 +180,7 @@ def _variants(report: dict[str, Any]) -> str:
     rows = []
     for v in report["variants"]:
         latency = f"{v['latency_us']:.0f} us" if v["latency_us"] is not None else "-"
-        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"r2 {figure(v['accuracy'])}"
+        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"r2 {share(v['accuracy'])}"
         name = f"{v['target']} {v['backend']} {v['precision']}"
         rows.append([name, size(v["bytes"]), latency, agreement, v["status"] if v["kept"] else "left out", v["because"]])
     text = table(["variant", "size", "one row", "agrees", "checked", "why"], rows, right=(1, 2, 3))

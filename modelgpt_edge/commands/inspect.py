@@ -22,7 +22,7 @@ def command(package: str, as_json: bool) -> None:
         return
     schema, score = manifest.requirement.schema, manifest.score["child"]
     used = set(manifest.inputs)
-    columns = [[shown(c.name, 60), c.type, "yes" if c.name in used else "no", clean(c.because, 200)] for c in schema.columns]
+    columns = [[shown(c.name, 100), c.type, "yes" if c.name in used else "no", clean(c.because, 200)] for c in schema.columns]
     variants = [[v.name, size(v.bytes), v.status] for v in manifest.variants]
     shortened = ", ".join(shown(c) for c in manifest.classes[:12]) + (", ..." if len(manifest.classes) > 12 else "")
     gives = f"one of {len(manifest.classes)} classes: {shortened}" if manifest.classes else "a value"

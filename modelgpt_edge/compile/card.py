@@ -115,6 +115,6 @@ def _making(manifest: Manifest) -> list[str]:
     ]
 
 
-def _safe(text: str, limit: int = 60) -> str:
+def _safe(text: str, limit: int = 100) -> str:
     """Text from the user that can't break a line or a table, or pass for Markdown."""
     return re.sub(r"([\\`*\[\]<|])", r"\\\1", clean(text, limit))

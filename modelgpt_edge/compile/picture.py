@@ -5,12 +5,14 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats
 
 MOST_CLASSES = 20
 MOST_POINTS = 1_000
-INK, PAPER, BLUE = "#1b1f24", "#ffffff", (31, 111, 178)
+INK, PAPER, BLUE, EMPTY = "#1b1f24", "#ffffff", (31, 111, 178), (244, 246, 248)
+LEFT = 24
 
 
 def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
@@ -20,19 +22,22 @@ def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], l
     return _confusion(held_out.argmax(1), truth.astype(np.int64), classes, label)
 
 
-def _confusion(predicted: np.ndarray, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
+def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: tuple[str, ...], label: str) -> str:
     count = len(classes)
     table = np.zeros((count, count), np.int64)
     np.add.at(table, (truth[truth >= 0], predicted[truth >= 0]), 1)
     # Of many classes, those with the most rows are shown.
     shown = np.sort(np.argsort(-table.sum(1), kind="stable")[:MOST_CLASSES])
+    rows = np.maximum(table[shown].sum(1), 1)
     table = table[np.ix_(shown, shown)]
     names = [_short(classes[i]) for i in shown]
-    cell, left, top = 46, 150, 96
+    longest = max(map(len, names))
+    cell, left, top = 46, 30 + 8 * longest, 76 + 5 * longest  # a slanted name rises by five pixels a letter
     size = cell * len(names)
+    title = f"Held-out predictions of {_short(label, 40)}"
     parts = [
-        _text(left, 28, f"Held-out predictions of {_short(label, 40)}", size=17, weight="bold"),
-        _text(left, 50, "rows: what was true; columns: what was predicted; shade: share of the row", size=12),
+        _heading(title),
+        _text(LEFT, 50, "rows: what was true; columns: what was predicted; shade: share of the row", size=12),
     ]
     for i, name in enumerate(names):
         y = top + i * cell
@@ -40,44 +45,68 @@ def _confusion(predicted: np.ndarray, truth: np.ndarray, classes: tuple[str, ...
         x = left + i * cell + cell / 2
         parts.append(f'<g transform="translate({x},{top - 8}) rotate(-35)">{_text(0, 0, name)}</g>')
         for j in range(len(names)):
-            share = table[i, j] / max(1, table[i].sum())
-            red, green, blue = (round(255 + (c - 255) * share) for c in BLUE)
-            place = f'x="{left + j * cell}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3"'
-            parts.append(f'<rect {place} fill="rgb({red},{green},{blue})"/>')
-            ink = PAPER if share > 0.55 else INK
-            parts.append(_text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink))
-    more = f"{count - len(names)} rarer classes are not shown" if count > len(names) else ""
-    parts.append(_text(left, top + size + 22, more, size=12))
-    return _svg(max(left + size + 110, 620), top + size + 40, parts)
+            share = table[i, j] / rows[i]
+            fill = "rgb({},{},{})".format(*(round(e + (c - e) * share) for c, e in zip(BLUE, EMPTY)))
+            side = cell - 2
+            parts.append(f'<rect x="{left + j * cell}" y="{y}" width="{side}" height="{side}" rx="3" fill="{fill}"/>')
+            if table[i, j]:
+                ink = PAPER if share > 0.55 else INK
+                parts.append(
+                    _text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink)
+                )
+    if count > len(names):
+        parts.append(
+            _text(left, top + size + 22, f"{count - len(names)} classes, with no more rows than these, are not shown", size=12)
+        )
+    return _svg(max(left + size + 8 * longest, LEFT + 11 * len(title), 540), top + size + 40, parts)
 
 
-def _scatter(predicted: np.ndarray, truth: np.ndarray, label: str) -> str:
+def _scatter(predicted: NDArray[np.float64], truth: NDArray[np.float64], label: str) -> str:
     pick = np.linspace(0, len(truth) - 1, min(MOST_POINTS, len(truth))).astype(int)
     low, high = float(min(predicted.min(), truth.min())), float(max(predicted.max(), truth.max()))
-    span = (high - low) or 1.0
-    left, top, size = 80, 70, 420
+    margin = 0.03 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    marks = _marks(low, high)
+    left, top, size = 40 + 8 * max(len(text) for _, text in marks), 70, 420
 
     def x(value: float) -> float:
-        return left + (value - low) / span * size
+        return left + (value - low) / (high - low) * size
 
     def y(value: float) -> float:
-        return top + size - (value - low) / span * size
+        return top + size - (value - low) / (high - low) * size
 
+    title = f"Held-out predictions of {_short(label, 40)}"
     parts = [
-        _text(left, 28, f"Held-out predictions of {_short(label, 40)}", size=17, weight="bold"),
-        _text(left, 50, "across: what was true; up: what was predicted; on the line is right", size=12),
+        _heading(title),
+        _text(LEFT, 50, "across: what was true; up: what was predicted; on the line is right", size=12),
         f'<rect x="{left}" y="{top}" width="{size}" height="{size}" fill="none" stroke="#c8ccd1"/>',
         f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="{INK}" stroke-dasharray="5 4"/>',
     ]
-    for value in np.linspace(low, high, 5):
-        parts.append(_text(x(value), top + size + 18, f"{value:.4g}", anchor="middle"))
-        parts.append(_text(left - 8, y(value) + 4, f"{value:.4g}", anchor="end"))
+    for value, text in marks:
+        parts.append(_text(x(value), top + size + 18, text, anchor="middle"))
+        parts.append(_text(left - 8, y(value) + 4, text, anchor="end"))
     colour = "rgb({},{},{})".format(*BLUE)
     parts += [
         f'<circle cx="{x(t):.1f}" cy="{y(p):.1f}" r="3" fill="{colour}" fill-opacity="0.45"/>'
         for t, p in zip(truth[pick], predicted[pick])
     ]
-    return _svg(left + size + 40, top + size + 40, parts)
+    return _svg(max(left + size + 40, LEFT + 11 * len(title)), top + size + 40, parts)
+
+
+def _marks(low: float, high: float) -> list[tuple[float, str]]:
+    """Round values on an axis, three to six of them, and how to write them."""
+    rough = (high - low) / 5
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * min(m for m in (1, 2, 5, 10, 20) if m * power >= rough)
+    values = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+    if max(abs(low), abs(high)) >= 1e7 or step < 1e-4:
+        return [(float(v), f"{v:.4g}") for v in values]
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    return [(float(v), f"{v + 0.0:,.{digits}f}") for v in values]
+
+
+def _heading(text: str) -> str:
+    return _text(LEFT, 28, text, size=17, weight="bold")
 
 
 def _text(x: float, y: float, text: str, size: int = 13, anchor: str = "start", fill: str = INK, weight: str = "normal") -> str:

@@ -46,9 +46,14 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if 10_000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
+def share(value: float) -> str:
+    """A score that is at most 1, with three decimals."""
+    return f"{round(value, 3) + 0.0:.3f}" if value > -1_000 else f"{value:.3g}"
+
+
 def interval(score: Mapping[str, Any]) -> str:
     """A score with its interval: ``0.825 [0.727, 0.893]``."""
-    return f"{figure(score['value'])} [{figure(score['low'])}, {figure(score['high'])}]"
+    return f"{share(score['value'])} [{share(score['low'])}, {share(score['high'])}]"
 
 
 def counted(count: int, what: str) -> str:

@@ -1,0 +1,154 @@
+"""The compiler end to end on emitted children: what it keeps, what it measures, and which hop it blames."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modelgpt_edge.compile import compiler, variants
+from modelgpt_edge.compile.compiler import compile_child
+from modelgpt_edge.compile.graph import packed_graph, raw_graph
+from modelgpt_edge.data.table import Rows
+from modelgpt_edge.errors import GateError
+from modelgpt_edge.parameters.blend import Blend
+from modelgpt_edge.parameters.evidence import emit_all
+from modelgpt_edge.parameters.floor import fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
+from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.schema import Column, Schema
+from modelgpt_edge.targets.onnxruntime import open_session
+from modelgpt_edge.targets.registry import find_target
+
+
+def made(classes=2, rows=120, noise=False, linear=False, offset=0.0):
+    """A child, its rows, and its outputs on them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 3)).astype(np.float32)
+    signal = rng.normal(size=rows) if noise else x[:, 0] * x[:, 1] + x[:, 2]
+    labels = np.digitize(signal, np.quantile(signal, np.linspace(0, 1, classes + 1)[1:-1])).astype(np.int32) if classes else signal + offset
+    rows_ = Rows({f"c{i}": c for i, c in enumerate(x.T)}, {"w": rng.choice(np.array(["p", "q"], object), rows)}, labels)
+    names = tuple(f"k{i}" for i in range(classes))
+    columns = (*(Column(n, "number") for n in rows_.numbers), Column("w", "category"))
+    schema = Schema(columns, Column("y", "category"), "", "classification" if classes else "regression", "", names)
+    standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
+    targets = classification_targets(labels, classes) if classes else standard.targets(labels)
+    emissions = emit_all(rows_, targets, schema, Widths(32, 16, 16, 16), 2, np.random.default_rng(0))
+    blend = Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0)
+    child = fuse(emissions, blend.weights(2 if classes else 1), standard, names)
+    return child, rows_, child.outputs(encode(child.encoder, rows_))
+
+
+X86, JETSON = find_target("x86"), find_target("jetson")
+
+
+@pytest.mark.parametrize("classes", [0, 2, 5])
+@pytest.mark.parametrize("linear", [False, True], ids=["floor", "linear"])
+def test_every_artefact_was_run_and_matched(classes, linear):
+    child, rows, outputs = made(classes, linear=linear)
+    compiled = compile_child(child, outputs, rows, (X86,), "0")
+    assert [h.name for h in compiled.hops[:2]] == ["fuse", "onnx"]
+    assert all(h.passed for h in compiled.hops)
+    onnx = [c for c in compiled.candidates if c.backend == "onnxruntime"]
+    assert {c.precision for c in onnx} == {"fp32", "int8"}
+    kept = [c for c in compiled.candidates if c.kept]
+    assert len([c for c in onnx if c.kept]) == 1
+    assert {c.hop.name for c in kept} <= {h.name for h in compiled.hops}
+    assert all(c.because for c in compiled.candidates)
+    for candidate in onnx:
+        assert candidate.latency_us > 0
+        feed = {"numbers": np.stack(list(rows.numbers.values()), axis=1), "codes": child.encoder.codes([rows.words["w"]])}
+        got = open_session(candidate.files["model.onnx"]).run(None, feed)[0].reshape(outputs.shape)
+        if classes:
+            assert candidate.accuracy == pytest.approx((got.argmax(1) == rows.labels).mean())
+            assert candidate.agreement == pytest.approx((got.argmax(1) == outputs.argmax(1)).mean())
+        else:
+            residual = ((got[:, 0] - rows.labels) ** 2).sum() / ((rows.labels - rows.labels.mean()) ** 2).sum()
+            assert candidate.accuracy == pytest.approx(1 - residual, abs=1e-5)
+            assert candidate.agreement is None
+
+
+def test_jetson_gets_half_floats_int8_and_a_recipe_that_is_not_called_run():
+    child, rows, outputs = made(3)
+    compiled = compile_child(child, outputs, rows, (JETSON,), "0")
+    assert {c.precision for c in compiled.candidates} == {"fp16", "int8"}
+    for candidate in compiled.candidates:
+        assert candidate.status == "built, not run"
+        assert candidate.latency_us is None
+        assert set(candidate.files) == {"model.onnx", "encoder.safetensors", "recipe.json"}
+        recipe = json.loads(candidate.files["recipe.json"])
+        assert recipe["precision"] == candidate.precision
+        assert recipe["sm"] == "sm_87"
+        assert recipe["input"]["shape"]["opt"] == [1, child.encoder.width]
+
+
+@pytest.mark.parametrize(("classes", "rows"), [(0, 120), (2, 40), (2, 8)])
+def test_an_int8_form_that_misses_its_tolerance_costs_the_form_not_the_build(classes, rows):
+    child, table, outputs = made(classes, rows)
+    compiled = compile_child(child, outputs, table, (JETSON,), "0")
+    assert any(c.kept for c in compiled.candidates)
+    assert all(c.hop.passed for c in compiled.candidates if c.kept)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_a_regression_on_noise_or_far_from_zero_compiles(offset):
+    child, rows, outputs = made(0, noise=True, offset=offset)
+    unfused = outputs + np.spacing(np.abs(outputs))  # one rounding
+    assert compile_child(child, unfused, rows, (X86,), "0").truth
+
+
+def broken(values, place=0, by=np.nan):
+    values = values.copy()
+    values.flat[place] = by
+    return values
+
+
+def test_nan_weights_are_blamed_on_emit():
+    child, rows, outputs = made()
+    head = replace(child, head_weight=broken(child.head_weight))
+    units = replace(child, units=replace(child.units, sparse_bias=broken(child.units.sparse_bias, by=np.inf)))
+    encoder = replace(child, encoder=replace(child.encoder, median=broken(child.encoder.median)))
+    for bad, field in ((head, "head_weight"), (units, "sparse_bias"), (encoder, "median")):
+        with pytest.raises(GateError, match=f"'emit'.*{field}") as raised:
+            compile_child(bad, outputs, rows, (X86,), "0")
+        assert raised.value.exit_code == 3
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_outputs_that_merging_changed_are_blamed_on_fuse(classes):
+    child, rows, outputs = made(classes)
+    wrong = outputs.copy()
+    wrong[5] = wrong[5][::-1] if classes else wrong[5] + 1
+    with pytest.raises(GateError, match="'fuse'"):
+        compile_child(child, wrong, rows, (X86,), "0")
+
+
+def shifted(child):
+    return replace(child, head_bias=child.head_bias + np.float32([0.05, -0.05]))
+
+
+def test_a_wrong_graph_is_blamed_on_onnx(monkeypatch):
+    child, rows, outputs = made()
+    monkeypatch.setattr(compiler, "raw_graph", lambda c, version: raw_graph(shifted(c), version))
+    with pytest.raises(GateError, match="'onnx'"):
+        compile_child(child, outputs, rows, (X86,), "0")
+
+
+def test_a_wrong_variant_is_blamed_on_its_target_backend_and_precision(monkeypatch):
+    child, rows, outputs = made()
+    monkeypatch.setattr(variants, "packed_graph", lambda c, *rest: packed_graph(shifted(c), *rest))
+    with pytest.raises(GateError, match="'x86 onnxruntime fp32'"):
+        compile_child(child, outputs, rows, (X86,), "0")
+
+
+def test_int8_that_loses_accuracy_is_not_kept(monkeypatch):
+    child, rows, outputs = made()
+
+    def spoiled(c, version, precision):
+        return packed_graph(replace(c, head_bias=c.head_bias + np.float32([9, -9])) if precision.name == "int8" else c, version, precision)
+
+    monkeypatch.setattr(variants, "packed_graph", spoiled)
+    by_precision = {c.precision: c for c in compile_child(child, outputs, rows, (X86,), "0").candidates if c.backend == "onnxruntime"}
+    assert by_precision["fp32"].kept
+    assert not by_precision["int8"].kept
+    assert "accuracy" in by_precision["int8"].because
