@@ -49,7 +49,7 @@ def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapp
     finite = np.isfinite(wide)
     count = np.maximum(finite.sum(0), 1)
     values = np.where(finite, wide, 0).astype(np.float64)
-    median = np.array([np.median(c[f]) if f.any() else 0.0 for c, f in zip(wide.T, finite.T)], np.float32)
+    median = np.array([np.median(c[f]) if f.any() else 0.0 for c, f in zip(values.T, finite.T)], np.float32)
     filled = np.where(np.isnan(wide), median, wide)
     center = values.sum(0) / count
     spread = np.sqrt((np.where(finite, values - center, 0) ** 2).sum(0) / count)

@@ -29,6 +29,8 @@ class Prepared:
 def prepare(rows: Rows, targets: Floats, schema: Schema) -> Prepared:
     """Fit encoder and relevance on rows; of a very wide table only the most relevant raw columns are kept."""
     dates = [c.name for c in schema.columns if c.type == "date"]
+    rows = _screen(rows, targets)
+    dates = [d for d in dates if d in rows.numbers]
     encoder = fit_encoder(rows.numbers, dates, rows.words)
     encoded = encode(encoder, rows)
     weight = relevance(encoded, targets)
@@ -50,6 +52,17 @@ def encode(encoder: Encoder, rows: Rows) -> Floats:
     )
     codes = encoder.codes([rows.words[n] for n in encoder.words]) if encoder.words else np.zeros((count, 0), np.int32)
     return encoder.encode(numbers, codes)
+
+
+def _screen(rows: Rows, targets: Floats) -> Rows:
+    """Of more number columns than could be kept at all, the most relevant: relevance goes by ranks and needs no encoder."""
+    most = MOST_COLUMNS // 2
+    if len(rows.numbers) <= most:
+        return rows
+    raw = np.nan_to_num(np.stack(list(rows.numbers.values()), axis=1))
+    best = np.sort(np.argsort(-relevance(raw, targets), kind="stable")[:most])
+    names = list(rows.numbers)
+    return Rows({names[i]: rows.numbers[names[i]] for i in best}, rows.words, rows.labels)
 
 
 def _most_relevant(encoder: Encoder, weight: Floats) -> set[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from modelgpt_edge.compile import compiler, variants
 from modelgpt_edge.compile.compiler import compile_child
-from modelgpt_edge.compile.graph import packed_graph, raw_graph
+from modelgpt_edge.compile.graph import core_graph, packed_graph, raw_graph
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import GateError
 from modelgpt_edge.parameters.blend import Blend
@@ -69,7 +69,7 @@ def test_every_artefact_was_run_and_matched(classes, linear):
 
 
 def test_jetson_gets_half_floats_int8_and_a_recipe_that_is_not_called_run():
-    child, rows, outputs = made(3)
+    child, rows, outputs = made(5)
     compiled = compile_child(child, outputs, rows, (JETSON,), "0")
     assert {c.precision for c in compiled.candidates} == {"fp16", "int8"}
     for candidate in compiled.candidates:
@@ -82,19 +82,46 @@ def test_jetson_gets_half_floats_int8_and_a_recipe_that_is_not_called_run():
         assert recipe["input"]["shape"]["opt"] == [1, child.encoder.width]
 
 
-@pytest.mark.parametrize(("classes", "rows"), [(0, 120), (2, 40), (2, 8)])
-def test_an_int8_form_that_misses_its_tolerance_costs_the_form_not_the_build(classes, rows):
-    child, table, outputs = made(classes, rows)
+SATURATES = pytest.mark.xfail(strict=True, reason="int8 ranges end where the table's rows do, golden rows at the clip of 5")
+
+
+@SATURATES
+@pytest.mark.parametrize(("classes", "rows", "linear"), [(0, 120, False), (0, 120, True), (2, 40, False), (3, 120, True)])
+def test_int8_holds_for_golden_rows_beyond_the_table(classes, rows, linear):
+    child, table, outputs = made(classes, rows, linear=linear)
     compiled = compile_child(child, outputs, table, (JETSON,), "0")
-    assert any(c.kept for c in compiled.candidates)
-    assert all(c.hop.passed for c in compiled.candidates if c.kept)
+    assert {c.precision for c in compiled.candidates if c.kept} == {"fp16", "int8"}
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+@pytest.mark.xfail(strict=True, reason="both TensorRT forms are always kept, so a miss of int8 fails the build")
+def test_an_int8_form_that_misses_its_tolerance_costs_the_form_not_the_build(monkeypatch):
+    child, rows, outputs = made()
+
+    def spoiled(c, version, precision):
+        return core_graph(shifted(c, 9) if precision.name == "int8" else c, version, precision)
+
+    monkeypatch.setattr(variants, "core_graph", spoiled)
+    compiled = compile_child(child, outputs, rows, (JETSON,), "0")
+    assert {c.precision: c.kept for c in compiled.candidates} == {"fp16": True, "int8": False}
+
+
+FAR = pytest.mark.xfail(strict=True, reason="a value's tolerance knows the reference's deviation, not its float32 step")
+
+
+@pytest.mark.parametrize("offset", [0.0, pytest.param(1e3, marks=FAR), pytest.param(1e6, marks=FAR)])
 def test_a_regression_on_noise_or_far_from_zero_compiles(offset):
     child, rows, outputs = made(0, noise=True, offset=offset)
     unfused = outputs + np.spacing(np.abs(outputs))  # one rounding
     assert compile_child(child, unfused, rows, (X86,), "0").truth
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+@pytest.mark.xfail(strict=True, reason="the head's bias and weights are stored as halves, which end at 65504")
+def test_large_values_fit_into_the_fp16_form():
+    child, rows, outputs = made(0, linear=True, offset=0.0)
+    large = replace(child, head_weight=child.head_weight * np.float32(1e6), head_bias=child.head_bias * np.float32(1e6))
+    compiled = compile_child(large, outputs * np.float32(1e6), rows, (JETSON,), "0")
+    assert next(c for c in compiled.candidates if c.precision == "fp16").hop.passed
 
 
 def broken(values, place=0, by=np.nan):
@@ -123,8 +150,8 @@ def test_outputs_that_merging_changed_are_blamed_on_fuse(classes):
         compile_child(child, wrong, rows, (X86,), "0")
 
 
-def shifted(child):
-    return replace(child, head_bias=child.head_bias + np.float32([0.05, -0.05]))
+def shifted(child, by=0.05):
+    return replace(child, head_bias=child.head_bias + np.float32([by, -by]))
 
 
 def test_a_wrong_graph_is_blamed_on_onnx(monkeypatch):
@@ -145,7 +172,7 @@ def test_int8_that_loses_accuracy_is_not_kept(monkeypatch):
     child, rows, outputs = made()
 
     def spoiled(c, version, precision):
-        return packed_graph(replace(c, head_bias=c.head_bias + np.float32([9, -9])) if precision.name == "int8" else c, version, precision)
+        return packed_graph(shifted(c, 9) if precision.name == "int8" else c, version, precision)
 
     monkeypatch.setattr(variants, "packed_graph", spoiled)
     by_precision = {c.precision: c for c in compile_child(child, outputs, rows, (X86,), "0").candidates if c.backend == "onnxruntime"}

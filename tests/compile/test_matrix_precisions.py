@@ -97,7 +97,7 @@ def test_int8_activations_are_symmetric_and_biases_are_floats(wine):
     for node in quantisers:
         assert stored[node.input[2]].dtype == np.int8
         assert stored[node.input[2]] == 0
-        scales.append(float(stored[node.input[1]]))
+        scales.append(stored[node.input[1]].item())
         (reader,) = [n for n in model.graph.node if node.output[0] in n.input]
         assert reader.op_type == "DequantizeLinear"  # explicit: every Q is followed by its DQ
         assert list(reader.input[1:]) == list(node.input[1:])

@@ -30,21 +30,21 @@ def test_a_confusion_matrix_of_any_size_parses(classes):
     assert root.tag == f"{SVG}svg"
     shown = min(classes, MOST_CLASSES)
     assert len(list(root.iter(f"{SVG}rect"))) == 1 + shown**2
-    assert (f"{classes - shown} rarer classes are not shown" in texts(svg)) == (classes > shown)
+    assert any(t.startswith(f"{classes - shown} ") for t in texts(svg)) == (classes > shown)
 
 
 def test_its_numbers_are_the_counts():
     svg, truth, predicted = confusion(3)
     counts = [int(t) for t in texts(svg) if t.isdigit()]
     expected = [int(((truth == i) & (predicted == j)).sum()) for i in range(3) for j in range(3)]
+    assert min(expected) > 0
     assert counts == expected
-    assert sum(counts) == 400
 
 
 def test_rows_of_unknown_classes_are_left_out():
     scores = np.eye(2, dtype=np.float32)[[0, 1, 1]]
     svg = draw_report(scores, np.array([0, 1, -1]), ("a", "b"), "y")
-    assert [int(t) for t in texts(svg) if t.isdigit()] == [1, 0, 0, 1]
+    assert [int(t) for t in texts(svg) if t.isdigit() and t != "0"] == [1, 1]
 
 
 def test_hostile_names_are_text_and_nothing_else():
@@ -61,21 +61,32 @@ def test_a_scatter_of_values_parses(rows):
     rng = np.random.default_rng(0)
     truth = rng.normal(1e4, 100, rows)
     svg = draw_report((truth + rng.normal(0, 10, rows)).astype(np.float32)[:, None], truth, (), "price <€>")
-    points = list(ElementTree.fromstring(svg.encode()).iter(f"{SVG}circle"))
+    root = ElementTree.fromstring(svg.encode())
+    points = list(root.iter(f"{SVG}circle"))
     assert len(points) == min(rows, MOST_POINTS)
+    frame = next(r for r in root.iter(f"{SVG}rect") if r.get("fill") == "none")
+    x, y, width, height = (float(frame.get(name)) for name in ("x", "y", "width", "height"))
     for point in points:
-        assert 80 - 1 <= float(point.get("cx")) <= 500 + 1
-        assert 70 - 1 <= float(point.get("cy")) <= 490 + 1
+        assert x - 1 <= float(point.get("cx")) <= x + width + 1
+        assert y - 1 <= float(point.get("cy")) <= y + height + 1
 
 
 def test_right_predictions_lie_on_the_line():
     truth = np.array([0.0, 5, 10])
-    svg = draw_report(truth.astype(np.float32)[:, None], truth, (), "y")
-    points = [(float(c.get("cx")), float(c.get("cy"))) for c in ElementTree.fromstring(svg.encode()).iter(f"{SVG}circle")]
-    line = next(ElementTree.fromstring(svg.encode()).iter(f"{SVG}line"))
-    assert points[0] == pytest.approx((float(line.get("x1")), float(line.get("y1"))), abs=0.1)
-    assert points[2] == pytest.approx((float(line.get("x2")), float(line.get("y2"))), abs=0.1)
-    assert points[1] == pytest.approx(((points[0][0] + points[2][0]) / 2, (points[0][1] + points[2][1]) / 2), abs=0.1)
+    root = ElementTree.fromstring(draw_report(truth.astype(np.float32)[:, None], truth, (), "y").encode())
+    line = next(root.iter(f"{SVG}line"))
+    x1, y1, x2, y2 = (float(line.get(name)) for name in ("x1", "y1", "x2", "y2"))
+    points = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")]
+    assert points == sorted(points)
+    for x, y in points:
+        assert (x - x1) / (x2 - x1) == pytest.approx((y - y1) / (y2 - y1), abs=1e-3)
+
+
+def test_greater_values_lie_right_and_up():
+    root = ElementTree.fromstring(draw_report(np.array([[1.0], [3]], np.float32), np.array([2.0, 4]), (), "y").encode())
+    (x1, y1), (x2, y2) = ((float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle"))
+    assert x2 > x1
+    assert y2 < y1
 
 
 def test_equal_values_are_no_division_by_zero():

@@ -24,7 +24,7 @@ def _one_thread():
 @pytest.fixture
 def _one_repetition(monkeypatch):
     """What a claim needs in many tables needn't be repeated within each."""
-    monkeypatch.setattr(evidence_module, "repeats_for", lambda rows: 1)
+    monkeypatch.setattr(evidence_module, "repeats_for", lambda rows, columns: 1)
 
 
 def schema_of(names, classes):
@@ -84,7 +84,7 @@ def test_every_row_is_scored_by_models_that_never_saw_it():
     x, labels = rng.normal(size=(2100, 3)), rng.integers(0, 2, 2100)
     widths = Widths(4, 2, 2, 2)
     evidence, targets = gathered(x, labels, widths=widths, seed=9)
-    assert evidence.repeats == repeats_for(2100) == 1
+    assert evidence.repeats == repeats_for(2100, 1) == 1
     rows = Rows({f"c{i}": c.astype(np.float32) for i, c in enumerate(x.T)}, {}, labels)
     held = np.flatnonzero(evidence.folds == 3)
     out = np.flatnonzero(evidence.folds != 3)
