@@ -55,9 +55,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	mkdir -p bench/results
-	$(BIN)/python bench/accuracy.py --sets report --out bench/results/report.jsonl --table docs/accuracy.md
-	$(BIN)/python bench/accuracy.py --sets seed_ten --out bench/results/seed_ten.jsonl --table docs/accuracy_seed_ten.md
-	$(BIN)/python bench/accuracy.py --sets regression_report --out bench/results/regression.jsonl --table docs/accuracy_regression.md
+	$(BIN)/python bench/accuracy.py --sets report --out bench/results/accuracy.jsonl --table docs/accuracy.md
+	$(BIN)/python bench/accuracy.py --sets seed_ten --out bench/results/accuracy.jsonl --table docs/accuracy_seed_ten.md
+	$(BIN)/python bench/accuracy.py --sets regression_report --out bench/results/accuracy_regression.jsonl --table docs/accuracy_regression.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/scale.py --json bench/results/scale.json

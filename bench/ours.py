@@ -45,6 +45,7 @@ def fit_ours(train: dict[str, list], label: str, kind: str, seed: int, generator
 
     Its size is that of the parameters: four bytes each, and the words of the vocabularies.
     """
+    from modelgpt_edge.data.cells import read_words
     from modelgpt_edge.data.profile import profile
     from modelgpt_edge.data.sources import open_source
     from modelgpt_edge.data.table import open_table, read_rows
@@ -62,8 +63,10 @@ def fit_ours(train: dict[str, list], label: str, kind: str, seed: int, generator
     def outputs(rows: Raw) -> np.ndarray:
         return child.outputs(encode(child.encoder, read_rows(rows, requirement.schema, labelled=False)))
 
+    # The child spells its classes canonically ("-1.0" is "-1"); the bench asks for them as the table spells them.
+    spelled = dict(zip(read_words(train[label]), train[label])) if child.classes else {}
     words = sum(len(word.encode()) for vocabulary in child.encoder.vocabularies for word in vocabulary)
-    return Fitted(outputs, child.classes, 4 * child.parameters + words, seconds)
+    return Fitted(outputs, tuple(str(spelled[c]) for c in child.classes), 4 * child.parameters + words, seconds)
 
 
 def prepared_floor(x: np.ndarray, y: np.ndarray) -> Callable[[int, int], Emission]:

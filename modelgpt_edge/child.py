@@ -78,8 +78,10 @@ class Encoder:
     def encode(self, numbers: Floats, codes: Ints) -> Floats:
         """Raw numbers (N, C), NaN where missing, and word codes (N, S) to encoded columns (N, D)."""
         rows = max(len(numbers), len(codes))
-        waves = self.wave_frequency * numbers[:, self.wave_column] + self.wave_phase
-        wide = np.concatenate([numbers, np.sin(np.float32(2 * np.pi) * waves)], axis=1)
+        # An infinite day has no phase: its waves are NaN, which counts as missing.
+        with np.errstate(over="ignore", invalid="ignore"):
+            waves = self.wave_frequency * numbers[:, self.wave_column] + self.wave_phase
+            wide = np.concatenate([numbers, np.sin(np.float32(2 * np.pi) * waves)], axis=1)
         missing = np.isnan(wide)
         filled = np.where(missing, self.median, wide)
         with np.errstate(over="ignore"):

@@ -5,6 +5,7 @@ Only click comes in here; each command's module is imported when it is called, s
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         command = error.ctx.command_path if error.ctx else "modelgpt-edge"
         _fail(f"{error.format_message()} See: {command} --help", 1 if bad_value else 2, debug)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted: nothing was written", 1, debug)
+        _leave(debug)
     except BrokenPipeError:
         # The reader went away, as `| head` does.
         _drop_unwritten()
@@ -95,11 +96,29 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except MemoryError:
         _fail("the machine ran out of memory. Close other programs, or give a table with fewer columns", 1, debug)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
         _drop_unwritten()
-        _fail(f"{where}{error.strerror or error}. Check the path, its permissions and the free space", 1, debug)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}. {_cure(error)}", 1, debug)
     except Exception as error:  # the last resort: a user never sees a traceback unless asked for
         _fail(f"an internal error, sorry: {type(error).__name__}: {error}. Run again with --debug and report it", 1, debug)
+
+
+def _cure(error: OSError) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "Check the path and its permissions"
+    import tempfile
+
+    return f"Free some space where the output goes, and in {tempfile.gettempdir()} for temporary files"
+
+
+def _leave(debug: bool) -> NoReturn:
+    """End at once after an interrupt: an ordinary exit would wait for the threads at work."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        _fail("interrupted: nothing is left half-written", 1, debug)
+    finally:
+        os._exit(1)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The encoder on disk: its tables as safetensors, its names and words in the metadata."""
+"""The encoder on disk: its tables as safetensors, its names and words as JSON beside them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from modelgpt_edge.child import Encoder
 from modelgpt_edge.errors import PackageError
 
-_NAMES = ("numbers", "words", "vocabularies")
+_TEXTS = ("numbers", "words", "vocabularies")
+# The texts lie in a tensor of bytes, not in the metadata, whose order safetensors leaves to chance.
+_TEXT = "texts"
 
 
 def encoder_bytes(encoder: Encoder) -> bytes:
-    """An encoder as safetensors."""
-    tensors = {f.name: np.ascontiguousarray(getattr(encoder, f.name)) for f in fields(Encoder) if f.name not in _NAMES}
-    return bytes(save(tensors, metadata={name: json.dumps(getattr(encoder, name)) for name in _NAMES}))
+    """An encoder as safetensors; the same encoder gives the same bytes."""
+    tensors = {f.name: np.ascontiguousarray(getattr(encoder, f.name)) for f in fields(Encoder) if f.name not in _TEXTS}
+    texts = json.dumps({name: getattr(encoder, name) for name in _TEXTS}).encode()
+    return bytes(save({**tensors, _TEXT: np.frombuffer(texts, np.uint8)}))
 
 
 def read_encoder(path: Path) -> Encoder:
     """Read what `encoder_bytes` wrote; PackageError where it can't be."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        numbers, words, vocabularies = (json.loads(metadata[name]) for name in _NAMES)
+        tensors = load_file(path)
+        texts = json.loads(tensors.pop(_TEXT).tobytes())
+        numbers, words, vocabularies = (texts[name] for name in _TEXTS)
         return Encoder(numbers=tuple(numbers), words=tuple(words), vocabularies=tuple(map(tuple, vocabularies)), **tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise PackageError("the encoder can't be read", where=path.name, seen=str(error), cure="Build anew.") from error

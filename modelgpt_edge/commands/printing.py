@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import click
 
@@ -39,20 +40,20 @@ def progress_bar(quiet: bool) -> Iterator[Progress]:
     """A progress callback: a bar on a terminal, a line a stage elsewhere, nothing when quiet."""
     if quiet:
         yield lambda stage, share: None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and find_spec("rich"):
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (
-            TextColumn("{task.description:<18}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-        )
+        columns = (TextColumn("{task.description:<18}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("starting", total=1.0)
-            yield lambda stage, share: bar.update(task, description=stage, completed=share)
+            task = bar.add_task("starting", total=None)
+
+            def show(stage: str, share: float) -> None:
+                bar.tasks[0].total = 1.0 if share else None  # a stage that doesn't tell its share pulses
+                bar.update(task, description=stage, completed=share, refresh=True)
+
+            yield show
     else:
         seen: set[str] = set()
 

@@ -1,5 +1,7 @@
 """Sizes of the template: the estimate against real artefacts, and the choice under a flash limit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,9 @@ def artefact_bytes(schema, units, draws):
     words = {c.name: np.array([f"v{i}" for i in rng.integers(0, 8, count)], object) for c in schema.words}
     labels = (np.arange(count) % max(2, classes)).astype(np.int32)
     targets = classification_targets(labels, classes) if classes else Standard.of(labels).targets(labels)
-    emissions = emit_all(Rows(numbers, words, labels), targets, schema, Widths().scaled(units), max(1, draws), np.random.default_rng(0))
+    emissions = emit_all(
+        Rows(numbers, words, labels), targets, schema, Widths().scaled(units), max(1, draws), np.random.default_rng(0)
+    )
     weights = Blend(0.5 if classes else 1.0, 0.0 if units else 1.0, 1.0, 0.0).weights(2 if classes else 1)
     return len(packed_graph(fuse(emissions, weights, Standard(0.0, 1.0), schema.classes), "0").SerializeToString())
 
@@ -81,7 +85,7 @@ def test_candidates_shrink():
 def test_a_flash_limit_picks_the_largest_that_fits():
     schema = schema_of(10)
     everything = candidates(schema, 4)
-    for larger, smaller in zip(everything, everything[1:]):
+    for larger, smaller in itertools.pairwise(everything):
         assert choose_architecture(requirement_of(schema, larger.bytes), 4) == larger
         assert choose_architecture(requirement_of(schema, larger.bytes - 1), 4) == smaller
 

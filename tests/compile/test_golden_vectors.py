@@ -80,7 +80,22 @@ def test_they_survive_the_file(tmp_path, numbers, words):
 
 
 def test_any_word_survives(tmp_path):
-    words = ["", "ascii", "Größe", "日本語", "🙂👩‍👩‍👧", " blanks ", "a\0b", "ends in zero\0", "\0", "\n\t", "x" * 5000, "ß", "\ufeff", "\u2603 never seen"]
+    words = [
+        "",
+        "ascii",
+        "Größe",
+        "日本語",
+        "🙂👩‍👩‍👧",
+        " blanks ",
+        "a\0b",
+        "ends in zero\0",
+        "\0",
+        "\n\t",
+        "x" * 5000,
+        "ß",
+        "\ufeff",
+        "\u2603 never seen",
+    ]
     cells = np.array([words, words[::-1]], object).T
     golden = Golden(np.zeros((len(words), 0), np.float32), cells, np.zeros((len(words), 2), np.float32))
     (tmp_path / "g").write_bytes(golden.to_bytes())

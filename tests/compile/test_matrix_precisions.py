@@ -6,10 +6,10 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
-from modelgpt_edge.gate import TOLERANCES, compare
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.precision import FP16, FP32, int8_for
 from modelgpt_edge.data.table import Rows
+from modelgpt_edge.gate import TOLERANCES, compare
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.evidence import emit_all
 from modelgpt_edge.parameters.floor import fuse
@@ -26,11 +26,20 @@ def emitted(load, linear=False):
     labels = y.astype(np.int32) if classes else y.astype(np.float64)
     rows = Rows({f"c{i}": column.astype(np.float32) for i, column in enumerate(x.T)}, {}, labels)
     names = tuple(f"k{i}" for i in range(classes))
-    schema = Schema(tuple(Column(n, "number") for n in rows.numbers), Column("y", "category"), "", "classification" if classes else "regression", "", names)
+    schema = Schema(
+        tuple(Column(n, "number") for n in rows.numbers),
+        Column("y", "category"),
+        "",
+        "classification" if classes else "regression",
+        "",
+        names,
+    )
     standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
     targets = classification_targets(labels, classes) if classes else standard.targets(labels)
     emissions = emit_all(rows, targets, schema, Widths(64, 32, 32, 32), 2, np.random.default_rng(0))
-    child = fuse(emissions, Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0).weights(2 if classes else 1), standard, names)
+    child = fuse(
+        emissions, Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0).weights(2 if classes else 1), standard, names
+    )
     return child, encode(child.encoder, rows)
 
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from modelgpt_edge.gate import TOLERANCES, compare, require
 from modelgpt_edge.errors import GateError
+from modelgpt_edge.gate import TOLERANCES, compare, require
 
 ROUNDING = pytest.mark.xfail(strict=True, reason="a value's tolerance knows the reference's deviation, not its float32 step")
 

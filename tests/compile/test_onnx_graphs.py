@@ -20,7 +20,9 @@ ROWS = 90
 
 
 def schema_of(rows, classes, dates=()):
-    columns = [Column(n, "date" if n in dates else "number") for n in rows.numbers] + [Column(n, "category") for n in rows.words]
+    columns = [Column(n, "date" if n in dates else "number") for n in rows.numbers] + [
+        Column(n, "category") for n in rows.words
+    ]
     names = tuple(f"klasse {i} ü" for i in range(classes))
     return Schema(tuple(columns), Column("y", "category"), "", "classification" if classes else "regression", "", names)
 
@@ -161,7 +163,10 @@ def test_inputs_are_the_columns_and_outputs_what_the_template_promises():
     rows = rows_of("mixed", 2)
     model = raw_graph(child_of(rows, 2), "1.2.3")
     elements = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
-    assert elements == {**dict.fromkeys(rows.numbers, onnx.TensorProto.FLOAT), **dict.fromkeys(rows.words, onnx.TensorProto.STRING)}
+    assert elements == {
+        **dict.fromkeys(rows.numbers, onnx.TensorProto.FLOAT),
+        **dict.fromkeys(rows.words, onnx.TensorProto.STRING),
+    }
     for value in model.graph.input:
         rows_dim, columns_dim = value.type.tensor_type.shape.dim
         assert rows_dim.dim_param
@@ -238,7 +243,9 @@ def test_extreme_columns_are_the_reference_too(column):
     labels = (np.arange(ROWS) % 2).astype(np.int32)
     rng = np.random.default_rng(0)
     with np.errstate(all="ignore"):
-        rows = Rows({"c": np.resize(np.array(column, np.float32), ROWS), "x": rng.normal(labels).astype(np.float32)}, {}, labels)
+        rows = Rows(
+            {"c": np.resize(np.array(column, np.float32), ROWS), "x": rng.normal(labels).astype(np.float32)}, {}, labels
+        )
         child = child_of(rows, 2, draws=1)
         session = open_session(raw_graph(child, "0").SerializeToString())
     for some in (rows, unseen(rows)):

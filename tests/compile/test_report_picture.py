@@ -8,7 +8,20 @@ import pytest
 from modelgpt_edge.compile.picture import MOST_CLASSES, MOST_POINTS, draw_report
 
 SVG = "{http://www.w3.org/2000/svg}"
-HOSTILE = ("<script>alert(1)</script>", "a & b", "\"'", "]]>", "\0\x07\x1b[31m", "🙂", "اسم", "x" * 500, "", " ", "\u202egnp", "a\nb")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a & b",
+    "\"'",
+    "]]>",
+    "\0\x07\x1b[31m",
+    "🙂",
+    "اسم",
+    "x" * 500,
+    "",
+    " ",
+    "\u202egnp",
+    "a\nb",
+)
 
 
 def texts(svg):
@@ -53,7 +66,9 @@ def test_hostile_names_are_text_and_nothing_else():
     assert {e.tag for e in root.iter()} == {SVG + name for name in ("svg", "rect", "text", "g")}
     assert any("<script" in t for t in texts(svg))
     assert max(map(len, texts(svg))) < 120
-    ElementTree.fromstring(draw_report(np.zeros((3, 2), np.float32), np.zeros(3, int), ("a", "b"), HOSTILE[0] + HOSTILE[4]).encode())
+    ElementTree.fromstring(
+        draw_report(np.zeros((3, 2), np.float32), np.zeros(3, int), ("a", "b"), HOSTILE[0] + HOSTILE[4]).encode()
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 50, 5000])

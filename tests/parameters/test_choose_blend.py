@@ -13,7 +13,10 @@ def scores_of(quality, rows=400, classes=3, seed=0):
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, rows)
     signal = np.eye(classes)[truth]
-    scores = {g: np.stack([2 * (q * signal + rng.normal(size=signal.shape)) for q in qs]).astype(np.float32) for g, qs in quality.items()}
+    scores = {
+        g: np.stack([2 * (q * signal + rng.normal(size=signal.shape)) for q in qs]).astype(np.float32)
+        for g, qs in quality.items()
+    }
     return scores, signal.astype(np.float32), truth
 
 
@@ -68,7 +71,9 @@ def test_its_temperature_calibrates(generator):
     overconfident = {g: 5 * s for g, s in scores.items()}
     blend = choose_blend(overconfident, targets, generator)
     logits = Blend(blend.share, blend.linear, 1.0, 0.0).apply(overconfident)
-    best = minimize_scalar(lambda f: loss_of(logits * f, truth) + 5 / len(truth) * np.log(f) ** 2, bounds=(0.01, 10), method="bounded")
+    best = minimize_scalar(
+        lambda f: loss_of(logits * f, truth) + 5 / len(truth) * np.log(f) ** 2, bounds=(0.01, 10), method="bounded"
+    )
     assert blend.temperature == pytest.approx(best.x, rel=0.01)
     assert blend.temperature < 0.5
     assert blend.loss == pytest.approx(loss_of(logits * blend.temperature, truth), rel=1e-4)

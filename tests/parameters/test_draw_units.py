@@ -67,7 +67,15 @@ def test_there_are_as_many_of_each_kind_as_asked():
 
 
 @pytest.mark.parametrize(
-    "widths", [Widths(8, 4, 4, 4), Widths(16, 8, 8, 8), Widths(100, 30, 20, 50), Widths(7, 1, 3, 1), Widths(32, 0, 0, 0), Widths(0, 0, 0, 32)]
+    "widths",
+    [
+        Widths(8, 4, 4, 4),
+        Widths(16, 8, 8, 8),
+        Widths(100, 30, 20, 50),
+        Widths(7, 1, 3, 1),
+        Widths(32, 0, 0, 0),
+        Widths(0, 0, 0, 32),
+    ],
 )
 def test_any_widths_are_met(widths):
     for draws in (1, 2):

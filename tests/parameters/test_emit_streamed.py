@@ -4,8 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
+from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.stream import Source
 from modelgpt_edge.data.table import Rows, open_table
@@ -15,18 +15,11 @@ from modelgpt_edge.parameters.prepare import Standard, classification_targets, e
 from modelgpt_edge.parameters.ridge import RATIOS
 from modelgpt_edge.parameters.stream import emit_streamed
 from modelgpt_edge.parameters.units import Widths, draw_units
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.schema import Column, Schema
 
 WIDTHS = Widths(16, 8, 8, 8)
 CHUNK = 700
 NAMES = ("a", "b", "c", "w", "y")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 def chunk_of(place, rows, classes):
@@ -51,7 +44,9 @@ def table_of(rows, classes, sample=400, held=150):
     columns = (*(Column(n, "number") for n in "abc"), Column("w", "category"))
     kind, names = ("classification", ("k0", "k1", "k2")) if classes else ("regression", ())
     label = Column("y", "category" if classes else "number")
-    return open_table(source, profile(source, 0, sample_rows=sample, held_rows=held), Schema(columns, label, "", kind, "", names))
+    return open_table(
+        source, profile(source, 0, sample_rows=sample, held_rows=held), Schema(columns, label, "", kind, "", names)
+    )
 
 
 def targets_of(table):

@@ -22,7 +22,11 @@ def ready_for(classes, rows=150, seed=0):
     numbers["c"][::9] = np.nan
     words = {"w": rng.choice(np.array(["red", "green", "blue"], object), rows)}
     signal = numbers["a"] * numbers["b"] + (words["w"] == "red")
-    labels = np.clip(np.digitize(signal, np.quantile(signal, np.linspace(0, 1, classes + 1)[1:-1])), 0, classes - 1) if classes else 40 * signal + 7e3
+    labels = (
+        np.clip(np.digitize(signal, np.quantile(signal, np.linspace(0, 1, classes + 1)[1:-1])), 0, classes - 1)
+        if classes
+        else 40 * signal + 7e3
+    )
     columns = (*(Column(n, "number") for n in "abc"), Column("w", "category"))
     names = tuple(f"k{i}" for i in range(classes))
     schema = Schema(columns, Column("y", "category"), "", "classification" if classes else "regression", "", names)
@@ -47,7 +51,10 @@ def expected_scores(emission, mix, encoded):
 @pytest.mark.parametrize("linear", [0.0, 0.3])
 def test_the_fused_child_scores_as_its_parts_do(classes, draws, linear):
     ready, targets, _, names = ready_for(classes)
-    emissions = {"linear": emit_linear(ready, targets), "floor": emit_floor(ready, targets, WIDTHS, draws, np.random.default_rng(0))}
+    emissions = {
+        "linear": emit_linear(ready, targets),
+        "floor": emit_floor(ready, targets, WIDTHS, draws, np.random.default_rng(0)),
+    }
     blend = Blend(0.75, linear, 1.3, 0.0)
     child = fuse(emissions, blend.weights(2), ONE, names)
     expected = 1.3 * (1 - linear) * expected_scores(emissions["floor"], (0.75, 0.25), ready.encoded)
@@ -73,7 +80,10 @@ def test_emission_scores_are_the_mean_over_draws(classes):
 @pytest.mark.parametrize("classes", [0, 2])
 def test_the_linear_child_has_no_units(classes):
     ready, targets, standard, names = ready_for(classes)
-    emissions = {"linear": emit_linear(ready, targets), "floor": emit_floor(ready, targets, WIDTHS, 2, np.random.default_rng(0))}
+    emissions = {
+        "linear": emit_linear(ready, targets),
+        "floor": emit_floor(ready, targets, WIDTHS, 2, np.random.default_rng(0)),
+    }
     heads = 2 if classes else 1
     child = fuse(emissions, Blend(0.5, 1.0, 1.0, 0.0).weights(heads), standard, names)
     assert child.units.count == 0
@@ -84,9 +94,14 @@ def test_the_linear_child_has_no_units(classes):
 
 def test_values_come_in_the_units_of_the_label():
     ready, targets, standard, names = ready_for(0)
-    emissions = {"linear": emit_linear(ready, targets), "floor": emit_floor(ready, targets, WIDTHS, 2, np.random.default_rng(0))}
+    emissions = {
+        "linear": emit_linear(ready, targets),
+        "floor": emit_floor(ready, targets, WIDTHS, 2, np.random.default_rng(0)),
+    }
     child = fuse(emissions, Blend(1.0, 0.2, 1.0, 0.0).weights(1), standard, names)
-    expected = 0.8 * expected_scores(emissions["floor"], [1], ready.encoded) + 0.2 * expected_scores(emissions["linear"], [1], ready.encoded)
+    expected = 0.8 * expected_scores(emissions["floor"], [1], ready.encoded) + 0.2 * expected_scores(
+        emissions["linear"], [1], ready.encoded
+    )
     got = child.outputs(ready.encoded)
     assert np.abs(got - (7e3 + 0 * got)).max() < 1e3
     assert np.abs(got - (expected * standard.deviation + standard.mean)).max() < 1e-4 * standard.deviation + 2e-3
@@ -95,7 +110,10 @@ def test_values_come_in_the_units_of_the_label():
 
 def test_probabilities_sum_to_one():
     ready, targets, _, names = ready_for(5)
-    emissions = {"linear": emit_linear(ready, targets), "floor": emit_floor(ready, targets, WIDTHS, 1, np.random.default_rng(0))}
+    emissions = {
+        "linear": emit_linear(ready, targets),
+        "floor": emit_floor(ready, targets, WIDTHS, 1, np.random.default_rng(0)),
+    }
     p = fuse(emissions, Blend(0.5, 0.0, 1.0, 0.0).weights(2), ONE, names).outputs(ready.encoded)
     assert np.allclose(p.sum(1), 1, atol=1e-6)
     assert (p >= 0).all()

@@ -12,12 +12,20 @@ from sklearn.preprocessing import StandardScaler
 from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child import Encoder, Units
 from modelgpt_edge.data.table import Rows, Table
+from modelgpt_edge.parameters import evidence
 from modelgpt_edge.parameters.generate import generate, score_rows
 from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.schema import Column, Schema
 
 SMALL = Architecture("mlp", 80, 2, 0)
 FULL = Architecture("mlp", 640, 4, 0)
+
+
+@pytest.fixture(autouse=True)
+def _one_repetition(request, monkeypatch):
+    """Repeating the cross-validation makes its choices surer and takes most of the time: few tests are about that."""
+    if request.function not in (test_the_same_seed_gives_the_same_bits_whatever_the_workers, test_real_tables_are_learned):
+        monkeypatch.setattr(evidence, "repeats_for", lambda *_: 1)
 
 
 def rows_of(x, labels, words=None):
@@ -48,8 +56,8 @@ def arrays(child):
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_the_workers():
-    x, labels = blobs(90, 3, spread=1)
-    words = {"w": np.random.default_rng(0).choice(np.array(["p", "q"], object), 90)}
+    x, labels = blobs(60, 3, spread=1)
+    words = {"w": np.random.default_rng(0).choice(np.array(["p", "q"], object), 60)}
     table = table_of(rows_of(x, labels, words), 3)
     one, three = (generate(table, SMALL, seed=5, workers=w) for w in (1, 3))
     for (name, a), (_, b) in zip(arrays(one.child), arrays(three.child)):
@@ -62,7 +70,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_workers():
     assert not np.array_equal(one.held_out, other.held_out)
 
 
-@pytest.mark.parametrize(("classes", "rows"), [(2, 60), (10, 150), (60, 240)])
+@pytest.mark.parametrize(("classes", "rows"), [(2, 60), (10, 150), (60, 180)])
 def test_any_number_of_classes(classes, rows):
     x, labels = blobs(rows, classes, columns=6, spread=0.2)
     made = generate(table_of(rows_of(x, labels), classes), SMALL, seed=0)
@@ -84,7 +92,9 @@ def test_a_class_that_was_seen_once():
     assert made.scores.child.value > 0.8
 
 
-@pytest.mark.parametrize("kind", ["one column", "words alone", "one word column", "two rows a class", "a constant column", "gaps alone"])
+@pytest.mark.parametrize(
+    "kind", ["one column", "words alone", "one word column", "two rows a class", "a constant column", "gaps alone"]
+)
 def test_narrow_tables(kind):
     rng = np.random.default_rng(1)
     labels = (np.arange(60) % 2).astype(np.int32)
@@ -188,7 +198,8 @@ def test_the_baseline_of_values_is_their_mean():
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine, load_digits], ids=["breast_cancer", "wine", "digits"])
-def test_real_tables_are_learned_at_least_as_well_as_by_logistic_regression(load):
+def test_real_tables_are_learned(load):
+    """At least as well as by logistic regression, less a point, and as well as was promised."""
     x, labels = load(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[: len(order) // 2], order[len(order) // 2 :]
@@ -199,5 +210,4 @@ def test_real_tables_are_learned_at_least_as_well_as_by_logistic_regression(load
     peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x[train], labels[train])
     score = score_rows(made, rows_of(x[test], labels[test]), "test half").child
     assert score.value >= peer.score(x[test], labels[test]) - 0.01
-    # And the score that was promised holds.
     assert made.scores.child.low - 0.02 <= score.value <= made.scores.child.high + 0.02

@@ -29,7 +29,9 @@ def test_auc_is_that_of_scikit_learn(classes, decimals):
     rng = np.random.default_rng(0)
     truth = rng.integers(0, classes, 150)
     p = softmax(np.eye(classes)[truth] + rng.normal(size=(150, classes)), axis=1).round(decimals)  # ties too
-    expected = roc_auc_score(truth, p[:, 1]) if classes == 2 else np.mean([roc_auc_score(truth == k, p[:, k]) for k in range(classes)])
+    expected = (
+        roc_auc_score(truth, p[:, 1]) if classes == 2 else np.mean([roc_auc_score(truth == k, p[:, k]) for k in range(classes)])
+    )
     assert auc(p.astype(np.float32), truth) == pytest.approx(expected, abs=1e-6)
 
 
@@ -58,7 +60,9 @@ def test_accuracy_and_log_loss_of_logits():
     assert score.value == (logits.argmax(1) == truth).mean()
     assert (score.low, score.high) == wilson(round(score.value * 80), 80)
     assert score.others["log_loss"] == pytest.approx(log_loss(truth, softmax(logits.astype(float), axis=1)), rel=1e-4)
-    assert score.others["auc"] == pytest.approx(np.mean([roc_auc_score(truth == k, softmax(logits, axis=1)[:, k]) for k in range(3)]))
+    assert score.others["auc"] == pytest.approx(
+        np.mean([roc_auc_score(truth == k, softmax(logits, axis=1)[:, k]) for k in range(3)])
+    )
 
 
 def test_a_class_that_the_model_does_not_know_is_always_wrong():
@@ -80,15 +84,15 @@ def test_r2_rmse_and_mae_are_those_of_scikit_learn():
 
 
 def test_the_bootstrap_interval_covers_as_often_as_it_says():
-    """Of 25 samples with a known R squared of .8, about 24 intervals hold it."""
+    """Of 15 samples with a known R squared of .8, about 14 intervals hold it."""
     rng = np.random.default_rng(5)
     covered = 0
-    for _ in range(25):
+    for _ in range(15):
         values = rng.normal(0, 1, 150)
         predicted = 0.8 * values + rng.normal(0, 0.4, 150)  # 1 - R2 = .04 + .16
         score = regression_score(predicted, values, "")
         covered += score.low <= 0.8 <= score.high
-    assert 20 <= covered <= 25
+    assert 11 <= covered <= 15
 
 
 def test_a_constant_label_gives_numbers_not_errors():

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters import evidence as evidence_module
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, repeats_for, split_folds
+from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
 from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.parameters.score import classification_score
 from modelgpt_edge.parameters.units import Widths
@@ -15,27 +14,27 @@ from modelgpt_edge.schema import Column, Schema
 WIDTHS = Widths(32, 16, 16, 16)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    with threadpool_limits(1, "blas"):
-        yield
-
-
 @pytest.fixture
 def _one_repetition(monkeypatch):
     """What a claim needs in many tables needn't be repeated within each."""
-    monkeypatch.setattr(evidence_module, "repeats_for", lambda rows, columns: 1)
+    monkeypatch.setattr(evidence_module, "repeats_for", lambda *_: 1)
 
 
 def schema_of(names, classes):
     kind = "classification" if classes else "regression"
-    return Schema(tuple(Column(n, "number") for n in names), Column("y", "category"), "", kind, "", tuple(f"k{i}" for i in range(classes)))
+    return Schema(
+        tuple(Column(n, "number") for n in names), Column("y", "category"), "", kind, "", tuple(f"k{i}" for i in range(classes))
+    )
 
 
 def gathered(x, labels, classes=2, seed=0, widths=WIDTHS, workers=2):
     """Evidence on number columns (N, D) and class positions or values (N,), and the targets."""
     numbers = {f"c{i}": column.astype(np.float32) for i, column in enumerate(x.T)}
-    targets = np.eye(classes, dtype=np.float32)[labels] if classes else ((labels - labels.mean()) / labels.std()).astype(np.float32)[:, None]
+    targets = (
+        np.eye(classes, dtype=np.float32)[labels]
+        if classes
+        else ((labels - labels.mean()) / labels.std()).astype(np.float32)[:, None]
+    )
     rows = Rows(numbers, {}, labels)
     return gather(rows, targets, schema_of(numbers, classes), widths, seed, workers, lambda share: None), targets
 
@@ -84,7 +83,7 @@ def test_every_row_is_scored_by_models_that_never_saw_it():
     x, labels = rng.normal(size=(2100, 3)), rng.integers(0, 2, 2100)
     widths = Widths(4, 2, 2, 2)
     evidence, targets = gathered(x, labels, widths=widths, seed=9)
-    assert evidence.repeats == repeats_for(2100, 1) == 1
+    assert evidence.repeats == 1
     rows = Rows({f"c{i}": c.astype(np.float32) for i, c in enumerate(x.T)}, {}, labels)
     held = np.flatnonzero(evidence.folds == 3)
     out = np.flatnonzero(evidence.folds != 3)
@@ -107,7 +106,7 @@ def test_evidence_does_not_depend_on_the_workers():
 def test_pure_noise_with_more_columns_than_rows_scores_chance():
     """60 rows x 500 columns whose labels are coins: relevance and row pairs may not have seen a held-out label."""
     accuracies, holds = [], []
-    for seed in range(6):
+    for seed in range(3):
         rng = np.random.default_rng(100 + seed)
         x, labels = rng.normal(size=(60, 500)), (np.arange(60) < 30 + 3 * (seed % 3)).astype(int)
         evidence, targets = gathered(x, labels, seed=seed)
@@ -119,12 +118,12 @@ def test_pure_noise_with_more_columns_than_rows_scores_chance():
         # Nor does it look sure: a leak would push the log loss far below that of a coin.
         assert log_loss(verdict.honest, labels) > 0.6
     assert 0.4 < np.mean(accuracies) < 0.6
-    assert sum(holds) >= 5
+    assert sum(holds) >= 2
 
 
 def test_repetitions_of_the_cross_validation_leak_nothing_either():
     rng = np.random.default_rng(77)
-    x, labels = rng.normal(size=(60, 200)), np.arange(60) % 2
+    x, labels = rng.normal(size=(60, 80)), np.arange(60) % 2
     evidence, targets = gathered(x, labels)
     assert evidence.repeats == 4
     score = classification_score(judge(evidence, targets).honest, labels, "")
@@ -140,18 +139,24 @@ def test_pure_noise_of_values_explains_nothing():
 
 
 @pytest.mark.usefixtures("_one_repetition")
-def test_linear_tables_ship_the_linear_model_and_xor_the_floor():
-    linear = []
-    for seed in range(6):
+def test_linear_tables_ship_the_linear_model_most_of_the_time():
+    winners = []
+    for seed in range(5):
         rng = np.random.default_rng(seed)
-        x = rng.normal(size=(250, 6))
-        labels = (x @ np.array([2, -1.5, 1, 0.5, 0, 0]) + rng.logistic(size=250) > 0).astype(int)
-        evidence, targets = gathered(x, labels, seed=seed)
-        linear.append(judge(evidence, targets).blend.winner == "linear")
-        xor = (x[:, 0] * x[:, 1] > 0).astype(int)
-        evidence, targets = gathered(x, xor, seed=seed)
-        assert judge(evidence, targets).blend.winner == "floor"
-    assert np.mean(linear) > 0.5
+        x = rng.normal(size=(500, 6))
+        labels = (x @ np.array([2, -1.5, 1, 0.5, 0, 0]) + rng.logistic(size=500) > 0).astype(int)
+        winners.append(judge(*gathered(x, labels, seed=seed)).blend.winner)
+    assert winners.count("linear") >= 3
+
+
+@pytest.mark.usefixtures("_one_repetition")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_table_that_no_line_splits_ships_the_floor(seed):
+    x = np.random.default_rng(seed).normal(size=(200, 3))
+    labels = (x[:, 0] * x[:, 1] > 0).astype(int)
+    verdict = judge(*gathered(x, labels, seed=seed))
+    assert verdict.blend.winner == "floor"
+    assert log_loss(verdict.honest, labels) < log_loss(verdict.linear, labels) - 0.2
 
 
 @pytest.mark.usefixtures("_one_repetition")
@@ -174,6 +179,7 @@ def test_what_ships_is_never_less_likely_than_the_linear_model():
             assert shipped < line - 0.2
 
 
+@pytest.mark.usefixtures("_one_repetition")
 def test_the_guard_may_be_overruled():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 2))

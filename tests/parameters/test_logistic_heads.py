@@ -36,7 +36,14 @@ def minimum(coordinates, targets, penalty):
     """The least value that scipy finds, and the probabilities there."""
     z = np.concatenate([coordinates, np.ones((len(coordinates), 1))], axis=1).astype(np.float64)
     start = np.zeros(z.shape[1] * targets.shape[1])
-    run = minimize(objective, start, (z, targets.astype(np.float64), penalty), jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-8})
+    run = minimize(
+        objective,
+        start,
+        (z, targets.astype(np.float64), penalty),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-8},
+    )
     return run.fun, softmax(z @ run.x.reshape(z.shape[1], -1), axis=1)
 
 

@@ -21,7 +21,11 @@ def labels_of(rows, seed=0):
 def test_encoded_rows_come_with_their_encoder_and_relevance():
     rng = np.random.default_rng(1)
     truth, targets = labels_of(100)
-    rows = Rows({"x": (truth + 0.1 * rng.normal(size=100)).astype(np.float32)}, {"w": rng.choice(np.array(["a", "b"], object), 100)}, truth)
+    rows = Rows(
+        {"x": (truth + 0.1 * rng.normal(size=100)).astype(np.float32)},
+        {"w": rng.choice(np.array(["a", "b"], object), 100)},
+        truth,
+    )
     ready = prepare(rows, targets, schema_of(["x"], ["w"]))
     assert ready.encoded.shape == (100, ready.encoder.width)
     assert ready.relevance.shape == (ready.encoder.width,)

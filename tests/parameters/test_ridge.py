@@ -131,7 +131,7 @@ def test_penalty_and_temperature_of_classes_are_the_best_of_a_grid(rows, width, 
     features[:, 0] += truth
     features += rng.normal(size=features.shape).astype(np.float32) * 0.1
     problem = decompose(features, targets)
-    factors = np.exp(np.linspace(-4, 6, 600))
+    factors = np.exp(np.linspace(-3, 4, 250))
     losses = {}
     for ratio in RATIOS:
         scores = refitted(features, targets, ratio * problem.total)

@@ -1,0 +1,69 @@
+"""What the outside's tests share: the command line in this process, a table of patients, and packages built from it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+Row = dict[str, Any]
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., Ran]:
+    """Runs `modelgpt-edge` in this process."""
+    from modelgpt_edge.cli import main
+
+    def run(*arguments: str | Path) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    return run
+
+
+def _patients() -> Iterator[Row]:
+    draw = random.Random(7)
+    for _ in range(60):
+        age, city = round(draw.uniform(20, 80), 1), draw.choice(["Rome", "Paris", "Oslo"])
+        risk = age + (15 if city == "Oslo" else 0) + draw.gauss(0, 6)
+        yield {"age": age, "weight": round(draw.gauss(70, 9), 2), "city": city, "outcome": "ill" if risk > 55 else "well"}
+
+
+@pytest.fixture(scope="session")
+def patients() -> list[Row]:
+    """Sixty rows of two number columns, a word column and a label of two classes."""
+    return list(_patients())
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[[Path, list[Row]], Path]:
+    """Writes rows to a CSV file."""
+
+    def write(path: Path, rows: list[Row]) -> Path:
+        lines = [",".join(rows[0]), *(",".join("" if v is None else str(v) for v in row.values()) for row in rows)]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory, patients: list[Row]) -> Path:
+    """A package of the patients for x86 and a Jetson."""
+    import modelgpt_edge
+
+    out = tmp_path_factory.mktemp("packages") / "patients.edge"
+    return modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target=("x86", "jetson")).path
