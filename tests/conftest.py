@@ -67,3 +67,9 @@ def package(tmp_path_factory: pytest.TempPathFactory, patients: list[Row]) -> Pa
 
     out = tmp_path_factory.mktemp("packages") / "patients.edge"
     return modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target=("x86", "jetson")).path
+
+
+@pytest.fixture
+def one_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cross-validation instead of several, where a build's score isn't the point."""
+    monkeypatch.setattr("modelgpt_edge.parameters.evidence.repeats_for", lambda *_: 1)

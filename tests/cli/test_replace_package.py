@@ -14,6 +14,8 @@ from modelgpt_edge.compile import package as packages
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.manifest import CHECKS, MANIFEST
 
+pytestmark = pytest.mark.usefixtures("one_repeat")
+
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
