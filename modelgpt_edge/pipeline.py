@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import Architecture, candidates, choose_architecture
-from modelgpt_edge.compile.card import model_card
-from modelgpt_edge.compile.compiler import Compiled, compile_child
+from modelgpt_edge.architecture.architecture import choose_architecture
+from modelgpt_edge.compile.compiler import compile_child
+from modelgpt_edge.compile.contents import describe, package_files
 from modelgpt_edge.compile.native import start_library
-from modelgpt_edge.compile.package import check_place, sha256, write_package
-from modelgpt_edge.compile.picture import draw_report
+from modelgpt_edge.compile.package import check_place, write_package
 from modelgpt_edge.data.cells import read_words
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
 from modelgpt_edge.errors import InputError, nearest
-from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
-from modelgpt_edge.parameters.generate import Generated, Scores, generate, score_rows
+from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.generate import generate, score_rows
+from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import write_requirement
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from modelgpt_edge.runtime.model import Model
 
 Progress = Callable[[str, float], None]
-TOOLS = ("modelgpt-edge", "numpy", "onnx", "onnxruntime")
 GENERATORS = ("floor", "linear")
 
 
@@ -121,12 +118,12 @@ def build(
         library,
         requirement.limits.flash_bytes,
     )
-    notes += (*_unused(requirement, generated), *compiled.notes)
+    notes += (*remarks(requirement, generated), *compiled.notes)
     progress("writing", 0)
-    manifest = _manifest(request, requirement, columns, architecture, generated, scores, compiled)
-    files = _files(manifest, generated, compiled, notes)
+    manifest = describe(request, requirement, columns, architecture, generated, scores, compiled)
+    files = package_files(manifest, generated, compiled, notes)
     write_package(place, files, force)
-    report = _report(request, place, manifest, generated, compiled, notes, time.perf_counter() - start)
+    report = build_report(request, place, manifest, generated, compiled, notes, time.perf_counter() - start)
     return Built(place, manifest, report)
 
 
@@ -169,117 +166,3 @@ def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:
     if not len(rows):
         raise InputError("no row of the test table has a label", where=f"--test {source.name}", cure="Give labelled rows.")
     return rows, f"the test table {source.name}"
-
-
-def _unused(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
-    """A note on columns that were read and then left out, as those of a very wide table are."""
-    encoder, columns = generated.child.encoder, len(requirement.schema.columns)
-    used = len(encoder.numbers) + len(encoder.words)
-    if used == columns:
-        return ()
-    return (f"The model takes {used:,} of the {columns:,} columns: those that tell most about the label, as many as fit it.",)
-
-
-def _manifest(
-    request: Request,
-    requirement: Requirement,
-    columns: tuple[str, ...],
-    architecture: Architecture,
-    generated: Generated,
-    scores: Scores,
-    compiled: Compiled,
-) -> Manifest:
-    child = generated.child
-    kept = [c for c in compiled.candidates if c.kept]
-    return Manifest(
-        requirement=requirement,
-        columns=columns,
-        inputs=(*child.encoder.numbers, *child.encoder.words),
-        vocabularies=child.encoder.vocabularies,
-        classes=child.classes,
-        architecture={
-            "template": architecture.template,
-            "units": child.units.count // max(1, architecture.draws),
-            "draws": architecture.draws if child.units.count else 0,
-            "parameters": child.parameters,
-            "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
-        },
-        generator={
-            "name": generated.generator,
-            "blend": asdict(generated.blend),
-            "chosen_by": "user" if request.generator else "guard",
-        },
-        score=asdict(scores),
-        seed=request.seed,
-        variants=tuple(
-            Variant(
-                c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes
-            )
-            for c in kept
-        ),
-        versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
-    )
-
-
-def _files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...]) -> dict[str, bytes]:
-    """Contents of the package by path, the manifest with their checksums last."""
-    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes()}
-    kept = [c for c in compiled.candidates if c.kept]
-    for candidate, variant in zip(kept, manifest.variants):
-        files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
-    files[CARD] = model_card(manifest, notes).encode()
-    files[REPORT] = draw_report(
-        generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
-    ).encode()
-    values = sealed(manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}})
-    checks = {
-        "hops": [h.to_json() for h in compiled.hops],
-        "candidates": [c.to_json() for c in compiled.candidates],
-        "generation_seconds": generated.seconds,
-    }
-    return files | {CHECKS: _json(checks), MANIFEST: _json(values)}
-
-
-def _json(values: object) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _report(
-    request: Request,
-    out: Path,
-    manifest: Manifest,
-    generated: Generated,
-    compiled: Compiled,
-    notes: tuple[str, ...],
-    seconds: float,
-) -> dict[str, Any]:
-    requirement, schema, used = manifest.requirement, manifest.requirement.schema, set(manifest.inputs)
-    return {
-        "package": str(out),
-        "requirement": {
-            "sentence": requirement.sentence,
-            "modality": requirement.modality,
-            "kind": schema.kind,
-            "kind_because": schema.kind_because,
-            "label": schema.label.name,
-            "label_because": schema.label_because,
-            "classes": list(schema.classes),
-            "columns": [asdict(c) | {"used": c.name in used} for c in schema.columns],
-            "dropped": [asdict(d) for d in schema.dropped],
-            "limits": asdict(requirement.limits),
-            "targets": list(requirement.targets),
-        },
-        "architecture": dict(manifest.architecture),
-        "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
-        "score": dict(manifest.score["child"]),
-        "linear": dict(manifest.score["linear"]),
-        "baseline": dict(manifest.score["baseline"]),
-        "frontier": [asdict(a) for a in candidates(schema, request.draws)],
-        "variants": [
-            c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None}
-            for c in compiled.candidates
-        ],
-        "checks": [h.to_json() for h in compiled.hops],
-        "notes": list(notes),
-        "seconds": round(seconds, 3),
-    }

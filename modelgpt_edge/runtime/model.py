@@ -20,6 +20,8 @@ from modelgpt_edge.runtime.executors import Executor, open_executor
 from modelgpt_edge.runtime.opening import Package, open_package
 from modelgpt_edge.runtime.reading import Reader
 
+# Types of numbers that need no reading.
+PLAIN = frozenset({float, int, np.float32, np.float64, np.int32, np.int64})
 # The target that stands for this kind of machine.
 HERE = {"x86_64": "x86", "amd64": "x86"}
 
@@ -133,7 +135,7 @@ class Model:
         """
         try:
             values = [row[c.name] for c in self._numbers]
-            if not all(type(v) is float or type(v) is int for v in values):
+            if not all(type(v) in PLAIN for v in values):
                 return None
             codes = [places[row[c.name]] for c, places in zip(self._words, self._places)]
             with np.errstate(over="ignore"):

@@ -1,0 +1,90 @@
+"""What goes into a package: the manifest of a finished build, and every file's content by its path."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+
+from modelgpt_edge.architecture.architecture import Architecture
+from modelgpt_edge.compile.card import model_card
+from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.compile.package import sha256
+from modelgpt_edge.compile.picture import draw_report
+from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
+from modelgpt_edge.parameters.generate import Generated, Scores
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.requirement import Requirement
+
+TOOLS = ("modelgpt-edge", "numpy", "onnx", "onnxruntime")
+
+
+def describe(
+    request: Request,
+    requirement: Requirement,
+    columns: tuple[str, ...],
+    architecture: Architecture,
+    generated: Generated,
+    scores: Scores,
+    compiled: Compiled,
+) -> Manifest:
+    """The manifest of a build, checksums not yet in it.
+
+    Args:
+        columns: names of the table's columns but the label.
+        scores: of the child, the plain linear model and the baseline, to be shown.
+    """
+    child = generated.child
+    kept = [c for c in compiled.candidates if c.kept]
+    return Manifest(
+        requirement=requirement,
+        columns=columns,
+        inputs=(*child.encoder.numbers, *child.encoder.words),
+        vocabularies=child.encoder.vocabularies,
+        classes=child.classes,
+        architecture={
+            "template": architecture.template,
+            "units": child.units.count // max(1, architecture.draws),
+            "draws": architecture.draws if child.units.count else 0,
+            "parameters": child.parameters,
+            "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
+        },
+        generator={
+            "name": generated.generator,
+            "blend": asdict(generated.blend),
+            "chosen_by": "user" if request.generator else "guard",
+        },
+        score=asdict(scores),
+        seed=request.seed,
+        variants=tuple(
+            Variant(
+                c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes
+            )
+            for c in kept
+        ),
+        versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
+    )
+
+
+def package_files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...]) -> dict[str, bytes]:
+    """Contents of the package by path, the manifest with their checksums last."""
+    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes()}
+    kept = [c for c in compiled.candidates if c.kept]
+    for candidate, variant in zip(kept, manifest.variants):
+        files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
+    files[CARD] = model_card(manifest, notes).encode()
+    files[REPORT] = draw_report(
+        generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
+    ).encode()
+    values = sealed(manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}})
+    checks = {
+        "hops": [h.to_json() for h in compiled.hops],
+        "candidates": [c.to_json() for c in compiled.candidates],
+        "generation_seconds": generated.seconds,
+    }
+    return files | {CHECKS: _json(checks), MANIFEST: _json(values)}
+
+
+def _json(values: object) -> bytes:
+    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

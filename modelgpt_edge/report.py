@@ -1,0 +1,79 @@
+"""The report of a build, as JSON values: what `build --json` prints and the text of `build` is made from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from modelgpt_edge.architecture.architecture import candidates
+from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.generate import Generated
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.requirement import Requirement
+
+
+def build_report(
+    request: Request,
+    out: Path,
+    manifest: Manifest,
+    generated: Generated,
+    compiled: Compiled,
+    notes: tuple[str, ...],
+    seconds: float,
+) -> dict[str, Any]:
+    """What happened in a build.
+
+    Args:
+        out: where the package lies; notes: what the user should know; seconds: the build took.
+    """
+    requirement, schema, used = manifest.requirement, manifest.requirement.schema, set(manifest.inputs)
+    return {
+        "package": str(out),
+        "requirement": {
+            "sentence": requirement.sentence,
+            "modality": requirement.modality,
+            "kind": schema.kind,
+            "kind_because": schema.kind_because,
+            "label": schema.label.name,
+            "label_because": schema.label_because,
+            "classes": list(schema.classes),
+            "columns": [asdict(c) | {"used": c.name in used} for c in schema.columns],
+            "dropped": [asdict(d) for d in schema.dropped],
+            "limits": asdict(requirement.limits),
+            "targets": list(requirement.targets),
+        },
+        "architecture": dict(manifest.architecture),
+        "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
+        "score": dict(manifest.score["child"]),
+        "linear": dict(manifest.score["linear"]),
+        "baseline": dict(manifest.score["baseline"]),
+        "frontier": [asdict(a) for a in candidates(schema, request.draws)],
+        "variants": [
+            c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None}
+            for c in compiled.candidates
+        ],
+        "checks": [h.to_json() for h in compiled.hops],
+        "notes": list(notes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def remarks(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
+    """Notes on what generation made of the table."""
+    notes = []
+    encoder, columns = generated.child.encoder, len(requirement.schema.columns)
+    used = len(encoder.numbers) + len(encoder.words)
+    if used < columns:
+        notes.append(
+            f"The model takes {used:,} of the {columns:,} columns: those that tell most about the label, as many as fit it."
+        )
+    child, baseline = generated.scores.child, generated.scores.baseline
+    key = "log_loss" if generated.child.classes else "rmse"
+    if child.others[key] >= baseline.others[key]:
+        constant = "the commonest class" if generated.child.classes else "the mean"
+        notes.append(
+            f"On held-out rows the model is no better than always saying {constant}: these columns may not tell the label."
+        )
+    return tuple(notes)
