@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.schema import ColumnType
 
 SCHEMA_VERSION = 1
 SEAL = "checksum"
@@ -114,20 +115,41 @@ class Manifest:
                 cure="Copy the package again, or build it anew.",
             )
         try:
-            return Manifest(
+            manifest = Manifest(
                 **{
                     **{name: value for name, value in values.items() if name != SEAL},
                     "requirement": Requirement.from_json(values["requirement"]),
-                    "columns": tuple(values["columns"]),
-                    "inputs": tuple(values["inputs"]),
-                    "vocabularies": tuple(tuple(v) for v in values["vocabularies"]),
-                    "classes": tuple(values["classes"]),
+                    "columns": _texts(values["columns"]),
+                    "inputs": _texts(values["inputs"]),
+                    "vocabularies": tuple(map(_texts, values["vocabularies"])),
+                    "classes": _texts(values["classes"]),
                     "variants": tuple(Variant(**v) for v in values["variants"]),
                     "files": dict(values["files"]),
                 }
             )
+            manifest._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PackageError("the manifest can't be read", where=MANIFEST, seen=str(error), cure=cure) from error
+        return manifest
+
+    def _check(self) -> None:
+        """ValueError where the parts that the runtime relies on don't fit together."""
+        known = {c.name: c.type for c in self.requirement.schema.columns}
+        strange = set(self.inputs) - set(known)
+        if strange or not self.inputs:
+            raise ValueError(f"inputs that are no columns: {sorted(strange)}")
+        if not set(known.values()) <= set(get_args(ColumnType)):
+            raise ValueError(f"columns of an unknown type: {known}")
+        if len(self.vocabularies) != sum(known[name] == "category" for name in self.inputs):
+            raise ValueError(f"{len(self.vocabularies)} vocabularies for the word columns among {list(self.inputs)}")
+        _texts([text for v in self.variants for text in (v.target, v.backend, v.precision, v.path, v.front)])
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """A list of texts as a tuple; TypeError for anything else."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"not a list of texts: {str(values)[:60]}")
+    return tuple(values)
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:

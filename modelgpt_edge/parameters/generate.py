@@ -123,9 +123,9 @@ def _emit(
         evidence = gather(rows, targets, schema, widths, seed, workers, lambda share: progress("cross-validating", share))
         progress("generating", 0)
         emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
-        folds = int(evidence.folds.max()) + 1
+        count = int(evidence.folds.max()) + 1
         times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
-        return emissions, evidence, rows, f"{times}{folds}-fold cross-validation that redraws everything in every fold"
+        return emissions, evidence, rows, f"{times}{count}-fold cross-validation that redraws everything in every fold"
     emissions = emit_streamed(
         table,
         lambda rows: _targets(rows, standard, schema.classes),

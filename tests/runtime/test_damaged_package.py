@@ -100,6 +100,14 @@ MANIFESTS: dict[str, tuple[Damage, list[str]]] = {
     "of an older schema": (lambda f: _edit(f, lambda v: v.update(schema_version=0)), ["older schema", "seen: 0", "Build"]),
     "an unknown key": (lambda f: _edit(f, lambda v: v.update(marvels=[])), ["can't be read", "marvels"]),
     "a key left out": (lambda f: _edit(f, lambda v: v.pop("inputs")), ["can't be read", "inputs"]),
+    "an input that is no column": (lambda f: _edit(f, lambda v: v["inputs"].append("height")), ["can't be read", "height"]),
+    "inputs of nonsense": (lambda f: _edit(f, lambda v: v.update(inputs=[3])), ["can't be read", "not a list of texts"]),
+    "no vocabulary": (lambda f: _edit(f, lambda v: v.update(vocabularies=[])), ["can't be read", "0 vocabularies"]),
+    "a column of no type": (
+        lambda f: _edit(f, lambda v: v["requirement"]["schema"]["columns"][0].update(type="sound")),
+        ["can't be read", "unknown type"],
+    ),
+    "a variant without a place": (lambda f: _edit(f, lambda v: v["variants"][0].update(path=None)), ["can't be read"]),
     "a requirement of nonsense": (lambda f: _edit(f, lambda v: v.update(requirement=3)), ["can't be read"]),
 }
 
