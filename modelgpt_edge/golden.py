@@ -20,18 +20,21 @@ class Golden:
 
     Attributes:
         numbers: (N, C) float32, NaN where missing; words: (N, S) strings; outputs: (N, K) of the reference.
+        unit: deviation of the label, which differences of values are measured in; 1 for classes.
     """
 
     numbers: Floats
     words: NDArray[np.object_]
     outputs: Floats
+    unit: float = 1.0
 
     def to_bytes(self) -> bytes:
         """As safetensors; words as one run of UTF-8 bytes (L,), row after row, and their lengths in bytes (N, S)."""
         encoded = [str(word).encode() for word in self.words.flat]
         lengths = np.array([len(word) for word in encoded], np.int32).reshape(self.words.shape)
         text = np.frombuffer(b"".join(encoded), np.uint8)
-        return bytes(save({"numbers": self.numbers, "words": text, "lengths": lengths, "outputs": self.outputs}))
+        unit = np.array([self.unit])
+        return bytes(save({"numbers": self.numbers, "words": text, "lengths": lengths, "outputs": self.outputs, "unit": unit}))
 
     @staticmethod
     def read(path: Path) -> Golden:
@@ -43,7 +46,7 @@ class Golden:
             words = np.empty(lengths.shape, object)
             for i, (end, size) in enumerate(zip(ends, lengths.flat)):
                 words.flat[i] = text[end - size : end].decode()
-            return Golden(tensors["numbers"], words, tensors["outputs"])
+            return Golden(tensors["numbers"], words, tensors["outputs"], float(tensors["unit"][0]))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise PackageError(
                 "the golden vectors can't be read", where=path.name, seen=str(error), cure="Build anew."

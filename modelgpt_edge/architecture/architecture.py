@@ -11,7 +11,7 @@ from modelgpt_edge.schema import Schema
 # Hidden units of a draw, and draws, from the most accurate down; (0, 0) is the plain linear model.
 SIZES = ((640, 4), (640, 2), (640, 1), (320, 1), (160, 1), (80, 1), (40, 1), (20, 1), (0, 0))
 # A file's graph, names and alignment, beside its weights.
-OVERHEAD_BYTES = 12_000
+OVERHEAD_BYTES = 5_000
 # Encoded columns of a number (value and rank twin), and what an unknown vocabulary is taken for.
 NUMBER_COLUMNS, WORD_COLUMNS = 2, 8
 

@@ -63,9 +63,9 @@ def compile_child(
     _check_emitted(child)
     native, notes = _native_library(library)
     probe = Probe.of(child, rows)
-    hops = [compare("fuse", unfused, probe.outputs[: len(unfused)], "fp32")]
-    require(hops)
     golden = golden_rows(child, rows)
+    hops = [compare("fuse", unfused, probe.outputs[: len(unfused)], "fp32", golden.unit)]
+    require(hops)
     truth = raw_graph(child, version).SerializeToString()
     hops.append(_run_truth(truth, child, golden))
     candidates = [
@@ -122,4 +122,4 @@ def _run_truth(truth: bytes, child: Child, golden: Golden) -> Hop:
     feed: dict[str, NDArray[Any]] = {n: golden.numbers[:, i : i + 1] for i, n in enumerate(child.encoder.numbers)}
     feed |= {n: golden.words[:, i : i + 1] for i, n in enumerate(child.encoder.words)}
     got = open_session(truth).run(None, feed)[-1]
-    return compare("onnx", golden.outputs, got.reshape(golden.outputs.shape), "fp32")
+    return compare("onnx", golden.outputs, got.reshape(golden.outputs.shape), "fp32", golden.unit)

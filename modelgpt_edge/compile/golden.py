@@ -43,4 +43,5 @@ def golden_rows(child: Child, rows: Rows) -> Golden:
         if words
         else np.zeros((len(all_numbers), 0), np.int32)
     )
-    return Golden(all_numbers, word_rows, child.outputs(child.encoder.encode(all_numbers, codes)))
+    unit = 1.0 if child.classes else float(np.std(rows.labels)) or 1.0
+    return Golden(all_numbers, word_rows, child.outputs(child.encoder.encode(all_numbers, codes)), unit)

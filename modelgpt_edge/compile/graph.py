@@ -125,12 +125,21 @@ def _ranks(graph: Graph, encoder: Encoder, filled: str) -> str:
 def _core(graph: Graph, child: Child, encoded: str, precision: Precision) -> str:
     """Encoded columns to scores, always float32."""
     width, units = child.encoder.width, child.units
+    weight, bias, unit = child.head_weight, child.head_bias, 1.0
+    if not child.classes and precision.name == "fp16":
+        # Values may be larger than a half float holds: the head computes them in units of its largest weight, offset apart.
+        unit = float(np.abs(weight).max(initial=0)) or 1.0
+        weight, bias = (weight / np.float32(unit)).astype(np.float32), np.zeros_like(bias)
     x = precision.enter(graph, encoded)
-    scores = precision.gemm(graph, "skip", x, child.head_weight[:width], child.head_bias)
+    scores = precision.gemm(graph, "skip", x, weight[:width], bias)
     if units.count:
         hidden = _hidden(graph, units, x, precision)
-        scores = precision.gemm(graph, "head", hidden, child.head_weight[width:], scores)
-    return precision.leave(graph, scores)
+        scores = precision.gemm(graph, "head", hidden, weight[width:], scores)
+    scores = precision.leave(graph, scores)
+    if unit == 1:
+        return scores
+    stretched = graph.add("Mul", scores, graph.constant("unit", np.float32(unit)))
+    return graph.add("Add", stretched, graph.constant("offset", child.head_bias), name="value_scores")
 
 
 def _hidden(graph: Graph, units: Units, x: str, precision: Precision) -> str:

@@ -33,7 +33,8 @@ class Graph:
         return name
 
     def output(self, value: str, name: str, element: str, *columns: int) -> None:
-        """Declare `value` as the output `name`, [N, *columns]."""
+        """Declare `value` as the output `name`, [N, *columns]; under another name where an input is called so."""
+        name = self._unique(name)
         self._nodes.append(helper.make_node("Identity", [value], [name], name=f"out_{name}"))
         self._outputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", *columns]))
 

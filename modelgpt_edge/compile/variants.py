@@ -100,9 +100,14 @@ def compile_target(
     For TensorRT fp16 and int8, both kept. For ONNX Runtime fp32 and int8, the better kept; before them the native form where
     a target wants it and there is a C compiler.
     """
-    int8 = int8_for(child, probe.encoded)
+    # The golden rows' extremes are calibrated for too: a saturated input would be wrong without a sign.
+    hard = child.encoder.encode(golden.numbers, _golden_codes(child, golden))
+    int8 = int8_for(child, np.concatenate([probe.encoded, hard]))
     if target.backends[0] == "tensorrt":
-        return [_tensorrt(target, child, p, probe, golden, version) for p in (FP16, int8) if p.name in target.precisions]
+        fp16, quantised = (_tensorrt(target, child, p, probe, golden, version) for p in (FP16, int8))
+        if not quantised.hop.passed:
+            quantised = replace(quantised, kept=False, because=f"left out by the gate: {quantised.hop.failure}")
+        return [c for c in (fp16, quantised) if c.precision in target.precisions]
     fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
     candidates = _keep_better(fp32, _onnxruntime(target, child, int8, probe, golden, version))
     if "native" in target.backends and library is not None:
@@ -185,7 +190,7 @@ def _measure(
         latency_us=_latency(run, probe) if here else None,
         accuracy=_accuracy(outputs, probe.labels),
         agreement=float(np.mean(outputs.argmax(1) == probe.outputs.argmax(1))) if child.classes else None,
-        hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision),
+        hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision, golden.unit),
         kept=True,
         because=WHY.get(backend, ""),
     )

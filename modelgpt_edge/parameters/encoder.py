@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Encoder, Floats
 
 KNOTS = 32
+# Knots lie within the one and apart by the other: differences beyond, or their inverses, are infinite in float32.
+WIDEST, NARROWEST = np.float32(1e37), np.float32(1e-30)
 # The normal distribution as a table, to invert it column by column without a loop.
 _DEVIATIONS = np.linspace(-5, 5, 2001)
 _SHARES = np.array([(1 + erf(d / sqrt(2))) / 2 for d in _DEVIATIONS])
@@ -91,9 +93,12 @@ def _rank_table(column: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64
     A knot's score is the normal quantile of its mid-rank, so ties share one score.
     """
     values, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+    middle = (np.cumsum(counts) - counts / 2) / counts.sum()
+    values = np.clip(values, -WIDEST, WIDEST)
+    apart = np.diff(values, prepend=-np.inf) > NARROWEST
+    values, middle = values[apart], middle[apart]
     if len(values) < 3:
         return None
-    middle = (np.cumsum(counts) - counts / 2) / counts.sum()
     if len(values) > KNOTS:
         wanted = np.linspace(middle[0], middle[-1], KNOTS)
         pick = np.unique(np.clip(np.searchsorted(middle, wanted), 0, len(values) - 1))

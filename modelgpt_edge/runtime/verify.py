@@ -22,6 +22,7 @@ def _hop(package: Package, golden: Golden, variant: Variant | None) -> Hop:
     words = [golden.words[:, s] for s in range(golden.words.shape[1])]
     got = model.run(golden.numbers, words)
     if variant is None:
-        return compare("onnx", golden.outputs, got, "fp32")
+        return compare("onnx", golden.outputs, got, "fp32", golden.unit)
     stand_in = "" if variant.status == "runs here" else " (in ONNX Runtime; built, not run on the device)"
-    return compare(f"{variant.target} {variant.backend} {variant.precision}{stand_in}", golden.outputs, got, variant.precision)
+    name = f"{variant.target} {variant.backend} {variant.precision}{stand_in}"
+    return compare(name, golden.outputs, got, variant.precision, golden.unit)

@@ -50,12 +50,7 @@ SHAPES = [
 SMALL = [(13, 0, 2, 80, 1), (8, 5, 2, 40, 1), (4, 0, 2, 20, 1), (30, 0, 3, 0, 0)]
 
 
-OVERHEAD = pytest.mark.xfail(strict=True, reason="a file's overhead is 5 kB, not 12")
-
-
-@pytest.mark.parametrize(
-    ("numbers", "words", "classes", "units", "draws"), [*SHAPES, *(pytest.param(*s, marks=OVERHEAD) for s in SMALL)]
-)
+@pytest.mark.parametrize(("numbers", "words", "classes", "units", "draws"), [*SHAPES, *SMALL])
 def test_the_estimate_is_within_a_third_of_the_artefact(numbers, words, classes, units, draws):
     schema = schema_of(numbers, words, classes)
     assert estimate_bytes(schema, units, draws) == pytest.approx(artefact_bytes(schema, units, draws), rel=0.35)

@@ -84,6 +84,20 @@ def test_probabilities_are_those_of_scikit_learn(rows, width, classes):
     assert np.abs(got - peer.predict_proba(features - features.mean(0))).max() < 1e-2
 
 
+def test_the_head_s_penalty_is_its_share_of_the_ridge_head_s():
+    features, targets, _ = table_of(60, 40, 2, seed=1)
+    problem = decompose(features, targets)
+    start = classification_head(problem)
+    spectrum = problem.left * problem.values
+    coordinates, offset = logistic_head(problem, start)
+    got = softmax(spectrum @ coordinates + offset, axis=1)
+    distance = {
+        share: np.abs(minimum(spectrum, targets, share * start.penalty)[1] - got).max() for share in (0.15, PENALTY, 0.5)
+    }
+    assert distance[PENALTY] < 5e-3
+    assert min(distance[0.15], distance[0.5]) > 0.02
+
+
 def test_soft_labels_are_solved_too():
     features, targets, _ = table_of(100, 6, 3)
     rng = np.random.default_rng(1)
