@@ -126,7 +126,8 @@ def _core(graph: Graph, child: Child, encoded: str, precision: Precision) -> str
     """Encoded columns to scores, always float32."""
     width, units = child.encoder.width, child.units
     weight, bias, unit = child.head_weight, child.head_bias, 1.0
-    if not child.classes and precision.name == "fp16":
+    apart = not child.classes and precision.name == "fp16"
+    if apart:
         # Values may be larger than a half float holds: the head computes them in units of its largest weight, offset apart.
         unit = float(np.abs(weight).max(initial=0)) or 1.0
         weight, bias = (weight / np.float32(unit)).astype(np.float32), np.zeros_like(bias)
@@ -136,7 +137,7 @@ def _core(graph: Graph, child: Child, encoded: str, precision: Precision) -> str
         hidden = _hidden(graph, units, x, precision)
         scores = precision.gemm(graph, "head", hidden, weight[width:], scores)
     scores = precision.leave(graph, scores)
-    if unit == 1:
+    if not apart:
         return scores
     stretched = graph.add("Mul", scores, graph.constant("unit", np.float32(unit)))
     return graph.add("Add", stretched, graph.constant("offset", child.head_bias), name="value_scores")

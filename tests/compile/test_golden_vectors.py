@@ -1,5 +1,7 @@
 """Golden rows hold the hard cases, carry the reference's outputs, and survive the file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,7 @@ def test_they_survive_the_file(tmp_path, numbers, words):
     assert np.array_equal(read.numbers, golden.numbers, equal_nan=True)
     assert read.numbers.shape == golden.numbers.shape
     assert np.array_equal(read.outputs, golden.outputs)
+    assert read.unit == golden.unit
     assert read.words.shape == golden.words.shape
     assert read.words.tolist() == golden.words.tolist()
     assert all(type(w) is str for w in read.words.flat)
@@ -100,6 +103,16 @@ def test_any_word_survives(tmp_path):
     golden = Golden(np.zeros((len(words), 0), np.float32), cells, np.zeros((len(words), 2), np.float32))
     (tmp_path / "g").write_bytes(golden.to_bytes())
     assert Golden.read(tmp_path / "g").words.tolist() == cells.tolist()
+
+
+def test_values_are_measured_in_deviations_of_the_label(tmp_path):
+    table = table_of(50)
+    values = np.random.default_rng(1).normal(1e4, 37, 50)
+    golden = golden_rows(replace(child_of(table), classes=()), replace(table, labels=values))
+    assert golden.unit == pytest.approx(values.std())
+    (tmp_path / "g").write_bytes(golden.to_bytes())
+    assert Golden.read(tmp_path / "g").unit == golden.unit
+    assert golden_rows(child_of(table), table).unit == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 100])

@@ -1,5 +1,7 @@
 """fp16 and int8 forms: what is stored how, and how far the outputs move."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -7,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from modelgpt_edge.compile.graph import core_graph, packed_graph
-from modelgpt_edge.compile.precision import FP16, FP32, int8_for
+from modelgpt_edge.compile.precision import FP16, FP32, INT8
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.gate import TOLERANCES, compare
 from modelgpt_edge.parameters.blend import Blend
@@ -62,7 +64,7 @@ def test_real_tables_stay_within_the_gate(load, linear):
     child, encoded = emitted(load, linear)
     reference = child.outputs(encoded)
     errors = []
-    for precision in (FP32, FP16, int8_for(child, encoded)):
+    for precision in (FP32, FP16, INT8):
         model = core_graph(child, "0", precision)
         onnx.checker.check_model(model, full_check=True)
         hop = compare(precision.name, reference, run(model, encoded, reference.shape), precision.name)
@@ -73,8 +75,8 @@ def test_real_tables_stay_within_the_gate(load, linear):
 
 
 def test_int8_weights_are_symmetric_per_output_channel(wine):
-    child, encoded = wine
-    model = core_graph(child, "0", int8_for(child, encoded))
+    child, _encoded = wine
+    model = core_graph(child, "0", INT8)
     stored = constants(model)
     quantised = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in stored]
     width = child.encoder.width
@@ -97,7 +99,7 @@ def test_int8_weights_are_symmetric_per_output_channel(wine):
 
 def test_int8_activations_are_symmetric_and_biases_are_floats(wine):
     child, encoded = wine
-    precision = int8_for(child, encoded)
+    precision = INT8
     model = core_graph(child, "0", precision)
     stored = constants(model)
     quantisers = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
@@ -132,15 +134,15 @@ def test_fp16_stores_halves_and_takes_and_gives_floats(wine):
 
 
 def test_packed_graphs_quantise_too(wine):
-    child, encoded = wine
-    model = packed_graph(child, "0", int8_for(child, encoded))
+    child, _encoded = wine
+    model = packed_graph(child, "0", INT8)
     onnx.checker.check_model(model, full_check=True)
     assert sum(n.op_type == "QuantizeLinear" for n in model.graph.node) == 3
 
 
-def test_ranges_cover_what_calibration_saw(wine):
+def test_ranges_cover_what_rows_reach(wine):
     child, encoded = wine
-    ranges = int8_for(child, encoded).ranges
+    ranges = INT8.ranges
     assert ranges["skip"] >= np.abs(encoded).max() - 1e-5
     assert ranges["dense"] >= np.abs(encoded).max() - 1e-5
     assert ranges["head"] >= child.units.activate(encoded).max() - 1e-5
@@ -151,10 +153,21 @@ def test_a_column_of_weights_that_is_zero_is_no_division_by_zero(wine):
     weight = child.head_weight.copy()
     weight[:, 1] = 0
     flat = type(child)(child.encoder, child.units, weight, child.head_bias, child.classes)
-    got = run(core_graph(flat, "0", int8_for(flat, encoded)), encoded, (len(encoded), 3))
+    got = run(core_graph(flat, "0", INT8), encoded, (len(encoded), 3))
     assert np.isfinite(got).all()
 
 
 def test_tolerances_grow_as_bits_shrink():
     assert TOLERANCES["fp32"].max_abs < TOLERANCES["fp16"].max_abs < TOLERANCES["int8"].max_abs
     assert TOLERANCES["fp32"].agreement == 1
+
+
+@pytest.mark.parametrize("largest", [2.0, 1.0, 0.0, 1e7])
+def test_values_far_from_zero_come_out_of_halves(largest):
+    child, encoded = emitted(load_diabetes, linear=True)
+    weight = np.zeros_like(child.head_weight)
+    weight[0] = largest
+    child = replace(child, head_weight=weight, head_bias=np.array([3e5], np.float32))
+    reference = child.outputs(encoded)
+    got = run(core_graph(child, "0", FP16), encoded, reference.shape)
+    assert np.abs(got - reference).max() < 2e-3 * max(largest, 30)

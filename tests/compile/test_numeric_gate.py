@@ -108,6 +108,15 @@ def test_values_are_measured_in_deviations_of_the_reference():
     assert not compare("x", reference, reference + np.float32(100), "fp16").passed
 
 
+def test_values_may_be_measured_in_another_unit():
+    reference = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    assert compare("x", reference, reference + np.float32(1), "fp16", 1000.0).passed
+    assert not compare("x", reference, reference + np.float32(1), "fp16", 10.0).passed
+    assert compare("x", reference, reference + np.float32(1), "fp16", 1000.0).max_abs == pytest.approx(1e-3)
+    # Probabilities have their own.
+    assert not compare("x", probabilities(), probabilities(seed=1), "int8", 1000.0).passed
+
+
 def test_one_rounding_of_a_value_far_from_zero_passes():
     """A float32 a million away from zero has a step of 1/16: no runtime can do better than that."""
     reference = (1e6 + np.arange(100) % 7).astype(np.float32)[:, None]
