@@ -97,14 +97,16 @@ def compile_target(
 ) -> list[Candidate]:
     """Candidates of a target, best first.
 
-    For TensorRT fp16 and int8, both kept. For ONNX Runtime fp32 and int8, the better kept; before them the native form where
-    a target wants it and there is a C compiler.
+    For TensorRT fp16 and int8, both kept where the gate passes them, and fp32 where it stops fp16. For ONNX Runtime fp32 and
+    int8, the better kept; before them the native form where a target wants it and there is a C compiler.
     """
     if target.backends[0] == "tensorrt":
-        fp16, quantised = (_tensorrt(target, child, p, probe, golden, version) for p in (FP16, INT8))
-        if not quantised.hop.passed:
-            quantised = replace(quantised, kept=False, because=f"left out by the gate: {quantised.hop.failure}")
-        return [c for c in (fp16, quantised) if c.precision in target.precisions]
+        wanted = [p for p in (FP16, INT8) if p.name in target.precisions]
+        forms = [_tensorrt(target, child, p, probe, golden, version) for p in wanted]
+        if not forms[0].hop.passed:
+            forms.insert(0, _tensorrt(target, child, FP32, probe, golden, version))
+        stopped = [replace(c, kept=False, because=f"left out by the gate: {c.hop.failure}") for c in forms]
+        return [form if form.hop.passed or form.precision == "fp32" else out for form, out in zip(forms, stopped)]
     fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
     candidates = _keep_better(fp32, _onnxruntime(target, child, INT8, probe, golden, version))
     if "native" in target.backends and library is not None:
@@ -196,11 +198,11 @@ def _measure(
 def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
     quicker = (int8.latency_us or np.inf) < QUICKER * (fp32.latency_us or 0)
     # A fp32 form that fails its gate is kept, to fail the build: int8's wider tolerance must not hide it.
-    accurate = int8.accuracy >= fp32.accuracy - LOSS and int8.hop.passed and fp32.hop.passed
-    if quicker and accurate:
+    accurate, holds = int8.accuracy >= fp32.accuracy - LOSS, int8.hop.passed and fp32.hop.passed
+    if quicker and accurate and holds:
         why = "int8 is quicker and loses at most half a point"
         return [replace(int8, because="quicker than fp32"), replace(fp32, kept=False, because=why)]
-    why = "loses too much accuracy" if not accurate else "is no quicker"
+    why = "loses too much accuracy" if not accurate else "is no quicker" if holds else "leaves its tolerance"
     return [replace(fp32, because=f"int8 isn't worth it here: it {why}"), replace(int8, kept=False, because=f"it {why}")]
 
 

@@ -60,10 +60,14 @@ def fit_encoder(numbers: Mapping[str, Floats], dates: Sequence[str], words: Mapp
 
     tables = [(c, table) for c in range(len(names)) if varies[c] and (table := _rank_table(filled[:, c])) is not None]
     flags = [c for c in range(len(names)) if np.isnan(raw[:, c]).any() and not np.isnan(raw[:, c]).all()]
+    vocabularies = tuple(_vocabulary(column, 2) for column in words.values())
+    if not names and not any(vocabularies):
+        # Something must be encoded: words seen once, or else the gap itself.
+        vocabularies = tuple(_vocabulary(column, 1) or ("",) for column in words.values())
     return Encoder(
         numbers=names,
         words=tuple(words),
-        vocabularies=tuple(_vocabulary(column) for column in words.values()),
+        vocabularies=vocabularies,
         wave_column=column,
         wave_frequency=frequency,
         wave_phase=phase,
@@ -108,7 +112,8 @@ def _rank_table(column: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64
     return np.pad(values.astype(np.float64), (0, pad), mode="edge"), np.pad(scores, (0, pad), mode="edge")
 
 
-def _vocabulary(column: NDArray[np.object_]) -> tuple[str, ...]:
-    common = [(word, n) for word, n in Counter(column.tolist()).items() if n >= 2 and word != ""]
+def _vocabulary(column: NDArray[np.object_], least: int) -> tuple[str, ...]:
+    """Words seen at least `least` times, commonest first."""
+    common = [(word, n) for word, n in Counter(column.tolist()).items() if n >= least and word != ""]
     common.sort(key=lambda item: (-item[1], item[0]))
     return tuple(word for word, _ in common[:VOCABULARY])

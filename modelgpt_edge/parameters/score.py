@@ -64,14 +64,17 @@ def regression_score(predicted: NDArray[np.float64], values: NDArray[np.float64]
     total = max(float(spread.sum()), 1e-300)
     rng = np.random.default_rng(0)
     rows = len(values)
-    draws = np.empty(BOOTSTRAPS)
-    for i in range(BOOTSTRAPS):
+    draws = []
+    for _ in range(BOOTSTRAPS):
         pick = rng.integers(0, rows, rows)
         drawn = values[pick]
-        draws[i] = 1 - errors[pick].sum() / max(float(((drawn - drawn.mean()) ** 2).sum()), 1e-300)
-    low, high = np.quantile(draws, [0.025, 0.975])
+        drawn_spread = float(((drawn - drawn.mean()) ** 2).sum())
+        if drawn_spread > 1e-12 * total:  # a resample of equal values has no R squared
+            draws.append(1 - float(errors[pick].sum()) / drawn_spread)
+    value = float(1 - errors.sum() / total)
+    low, high = np.quantile(draws, [0.025, 0.975]) if draws else (value, value)
     others = {"rmse": float(np.sqrt(errors.mean())), "mae": float(np.abs(predicted - values).mean())}
-    return Score("r2", float(1 - errors.sum() / total), float(low), float(high), method, rows, others)
+    return Score("r2", value, float(low), float(high), method, rows, others)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
