@@ -20,6 +20,8 @@ from modelgpt_edge.data.sampling import take
 from modelgpt_edge.data.words import BOOLEANS
 
 ENOUGH = 0.95  # share of a column's cells that must read as numbers to make it one of numbers
+# Different numbers that are counted one by one, more than classes may be: spelling a number as a word is what takes time.
+COUNTED_NUMBERS = 256
 _EXAMPLES = 20
 
 
@@ -93,7 +95,8 @@ class ColumnTally:
     def _count_distinct(self, cells: Cells, values: NDArray[np.float64], words: list[str]) -> None:
         """Count canonical words until there are too many, then go on with a sketch of their hashes."""
         numbers = values[~np.isnan(values)]
-        if self.sketch is None and (len(numbers) <= self.limit or len(np.unique(numbers)) <= self.limit):
+        limit = min(self.limit, COUNTED_NUMBERS)
+        if self.sketch is None and (len(numbers) <= limit or len(np.unique(numbers)) <= limit):
             self.counts.update(read_words(cells).tolist())
             self.counts.pop("", None)
             if len(self.counts) > self.limit:
