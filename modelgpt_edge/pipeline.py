@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import choose_architecture
+from modelgpt_edge.architecture.architecture import candidates, choose_architecture
 from modelgpt_edge.compile.compiler import compile_child
 from modelgpt_edge.compile.contents import describe, package_files
 from modelgpt_edge.compile.native import start_library
@@ -22,6 +22,7 @@ from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
 from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.generate import generate, score_rows
+from modelgpt_edge.parameters.prepare import encoded_width
 from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
@@ -105,8 +106,9 @@ def build(
     targets = tuple(find_target(name) for name in requirement.targets)
     # The C template takes a second to compile on a new machine: that runs beside the generation.
     library = start_library() if any("native" in t.backends for t in targets) and find_compiler() else None
-    architecture = choose_architecture(requirement, draws)
-    generated = generate(table, architecture, seed, progress, generator)
+    encoded = encoded_width(table.sample)
+    architecture = choose_architecture(requirement, encoded, draws)
+    generated = generate(table, architecture, seed, progress, generator if architecture.units else "linear")
     scores = generated.scores if test is None else score_rows(generated, *test)
     progress("compiling", 0)
     compiled = compile_child(
@@ -118,12 +120,13 @@ def build(
         library,
         requirement.limits.flash_bytes,
     )
-    notes += (*remarks(requirement, generated), *compiled.notes)
+    notes += (*remarks(requirement, generated, compiled), *compiled.notes)
     progress("writing", 0)
     manifest = describe(request, requirement, columns, architecture, generated, scores, compiled)
     files = package_files(manifest, generated, compiled, notes)
     write_package(place, files, force)
-    report = build_report(request, place, manifest, generated, compiled, notes, time.perf_counter() - start)
+    sizes = candidates(requirement.schema, encoded, draws)
+    report = build_report(place, manifest, generated, compiled, sizes, notes, time.perf_counter() - start)
     return Built(place, manifest, report)
 
 
@@ -165,4 +168,4 @@ def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:
     rows = Rows.join(parts)
     if not len(rows):
         raise InputError("no row of the test table has a label", where=f"--test {source.name}", cure="Give labelled rows.")
-    return rows, f"the test table {source.name}"
+    return rows, f"the test table {Path(source.name).name}"

@@ -44,7 +44,11 @@ def compile_library(source: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "model.so"
         command = [compiler, *FLAGS, "-o", str(library), str(source), "-lm"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        try:
+            run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        except (OSError, subprocess.SubprocessError) as error:
+            what = f"the C compiler can't be run: {error}"
+            raise TargetUnavailableError(what, where=compiler, cure="Set CC to a working C compiler.") from error
         if run.returncode != 0:
             what = f"the C compiler failed: {run.stderr.strip()[:500]}"
             raise TargetUnavailableError(what, where=compiler, cure="Set CC to a working C compiler.")
@@ -63,7 +67,11 @@ def _key(source: Path, compiler: str) -> str:
 
 @functools.cache
 def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, timeout=SECONDS).stdout.strip()
+    """What the compiler says of its version; "" where it says nothing, which its use will explain."""
+    try:
+        return subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, timeout=SECONDS).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _cache_folder() -> Path:

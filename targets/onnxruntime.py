@@ -6,6 +6,7 @@ Its probe runs a one-op model on every provider: the library lists what it was b
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from modelgpt_edge.targets.backend import Availability, Check, first_line, installed_version
@@ -27,12 +28,18 @@ ONE_OP_MODEL = (
 )
 
 
+def import_library() -> Any:
+    """The onnxruntime module, with its telemetry off: recent builds would send usage data, and a device must not."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")
+
+
 def open_session(model: bytes | str, threads: int = 1) -> Any:
     """An `InferenceSession` on the CPU for a model's bytes or path.
 
     One thread by default: small models lose more to waking threads than they gain.
     """
-    library = importlib.import_module("onnxruntime")
+    library = import_library()
     options = library.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -48,7 +55,7 @@ class OnnxRuntime:
     def probe(self) -> Availability:
         """Import onnxruntime and run the one-op model on each provider it lists."""
         try:
-            library = importlib.import_module("onnxruntime")
+            library = import_library()
         except ModuleNotFoundError:
             return Availability(False, "", "onnxruntime is not installed", INSTALL)
         except Exception as error:  # a broken binary raises what its loader likes

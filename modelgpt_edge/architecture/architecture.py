@@ -12,8 +12,6 @@ from modelgpt_edge.schema import Schema
 SIZES = ((640, 4), (640, 2), (640, 1), (320, 1), (160, 1), (80, 1), (40, 1), (20, 1), (0, 0))
 # A file's graph, names and alignment, beside its weights.
 OVERHEAD_BYTES = 5_000
-# Encoded columns of a number (value and rank twin), and what an unknown vocabulary is taken for.
-NUMBER_COLUMNS, WORD_COLUMNS = 2, 8
 
 
 @dataclass(frozen=True)
@@ -33,20 +31,23 @@ class Architecture:
     bytes: int
 
 
-def candidates(schema: Schema, most_draws: int) -> list[Architecture]:
-    """Every size of the template for a table, the most accurate first."""
+def candidates(schema: Schema, encoded: int, most_draws: int) -> list[Architecture]:
+    """Every size of the template for a table of so many encoded columns, the most accurate first."""
     sizes = [(units, draws) for units, draws in SIZES if draws <= most_draws]
-    return [Architecture("mlp", units, draws, estimate_bytes(schema, units, draws)) for units, draws in sizes]
+    return [Architecture("mlp", units, draws, estimate_bytes(schema, encoded, units, draws)) for units, draws in sizes]
 
 
-def choose_architecture(requirement: Requirement, most_draws: int) -> Architecture:
+def choose_architecture(requirement: Requirement, encoded: int, most_draws: int) -> Architecture:
     """The largest size that fits the flash limit of the requirement; the first one without a limit.
+
+    Args:
+        encoded: columns that the table's encoder makes of it.
 
     Raises:
         BudgetError: nothing fits; names the smallest candidate.
     """
     limit = requirement.limits.flash_bytes
-    sizes = candidates(requirement.schema, most_draws)
+    sizes = candidates(requirement.schema, encoded, most_draws)
     fitting = [a for a in sizes if limit is None or a.bytes <= limit]
     if not fitting:
         smallest = sizes[-1]
@@ -59,9 +60,8 @@ def choose_architecture(requirement: Requirement, most_draws: int) -> Architectu
     return fitting[0]
 
 
-def estimate_bytes(schema: Schema, units: int, draws: int) -> int:
+def estimate_bytes(schema: Schema, encoded: int, units: int, draws: int) -> int:
     """Estimated size in fp32: encoder tables, units (two fifths dense, the rest three columns each) and head."""
-    encoded = NUMBER_COLUMNS * len(schema.numbers) + WORD_COLUMNS * len(schema.words)
     outputs = max(1, len(schema.classes))
     total = units * draws
     dense = 0.4 * total

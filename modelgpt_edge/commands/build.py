@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from modelgpt_edge.commands.options import JSON
+from modelgpt_edge.commands.options import FORCE, JSON
 from modelgpt_edge.commands.printing import print_json, progress_bar, size, table
-from modelgpt_edge.requirement.wording import clean, counted, figure, interval, share, shown
+from modelgpt_edge.requirement.wording import clean, counted, figure, interval, shown
 
 LONGEST = 100  # characters of a name from the file
 MOST_DROPPED = 8
@@ -55,7 +55,7 @@ METRICS = {
 )
 @click.option("--generator", metavar="NAME", help="floor or linear, to overrule the guard, which ships the better one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
-@click.option("--force", is_flag=True, help="Replace a package that lies at --out.")
+@FORCE
 @JSON
 def command(
     task: str,
@@ -180,11 +180,12 @@ def _variants(report: dict[str, Any]) -> str:
     rows = []
     for v in report["variants"]:
         latency = f"{v['latency_us']:.0f} us" if v["latency_us"] is not None else "-"
-        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"r2 {share(v['accuracy'])}"
+        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"{v['relative_rms']:.0e} off"
         name = f"{v['target']} {v['backend']} {v['precision']}"
         rows.append([name, size(v["bytes"]), latency, agreement, v["status"] if v["kept"] else "left out", v["because"]])
     text = table(["variant", "size", "one row", "agrees", "checked", "why"], rows, right=(1, 2, 3))
-    return f"{text}\n  one row: median time here, one thread; agrees: rows of the table with fp32's label (or r2 on them)"
+    words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"
+    return f"{text}\n  one row: median time here, one thread; {words}"
 
 
 def _checks(report: dict[str, Any]) -> str:

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import click
 
-from modelgpt_edge.commands.options import JSON, PACKAGE, VARIANT
+from modelgpt_edge.commands.options import FORCE, JSON, PACKAGE, VARIANT
 from modelgpt_edge.errors import InputError
 
 
 @click.command("predict")
 @PACKAGE
 @click.argument("rows", type=click.Path())
-@click.option("--out", type=click.Path(), metavar="FILE", help="Write the predictions to this file, replacing it.")
+@click.option("--out", type=click.Path(), metavar="FILE", help="Write the predictions to this file.")
+@FORCE
 @VARIANT
 @JSON
-def command(package: str, rows: str, out: str | None, variant: str | None, as_json: bool) -> None:
+def command(package: str, rows: str, out: str | None, force: bool, variant: str | None, as_json: bool) -> None:
     """Predict the ROWS of a file (CSV, TSV, JSONL, Parquet) with a PACKAGE.
 
     Columns may stand in any order and others are ignored, the label's too. Prints CSV: the label and a probability for each
@@ -30,6 +31,9 @@ def command(package: str, rows: str, out: str | None, variant: str | None, as_js
     from modelgpt_edge.data.sources import open_source
     from modelgpt_edge.runtime.model import load
 
+    if out is not None and Path(out).is_file() and not force:
+        cure = "Pass --force to replace it, or give another path."
+        raise InputError("this path exists already", where="--out", seen=out, cure=cure)
     model = load(package, variant)
     outputs, notes = model.run_source(open_source(rows))
     lines: list[list[str | float]]

@@ -20,14 +20,22 @@ def command(package: str, as_json: bool) -> int:
     from modelgpt_edge.runtime.verify import verify_package
 
     opened = open_package(package)
-    hops = verify_package(opened)
+    hops, left_out = verify_package(opened)
     passed = all(h.passed for h in hops)
     if as_json:
         print_json(
-            {"package": package, "files": len(opened.manifest.files), "passed": passed, "hops": [h.to_json() for h in hops]}
+            {
+                "package": package,
+                "files": len(opened.manifest.files),
+                "passed": passed,
+                "hops": [h.to_json() for h in hops],
+                "not_run": left_out,
+            }
         )
     else:
         click.echo(f"{len(opened.manifest.files)} files have the checksums that build wrote")
         for hop in hops:
             click.echo(("ok    " if hop.passed else "FAIL  ") + hop.line())
+        for name, reason in left_out.items():
+            click.echo(f"-     {name}: not run here: {reason}")
     return 0 if passed else 3

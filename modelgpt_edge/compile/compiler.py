@@ -71,11 +71,18 @@ def compile_child(
     candidates = [
         candidate
         for target in targets
-        for candidate in _within(compile_target(target, child, probe, golden, native, version), flash_bytes)
+        for candidate in _within(
+            compile_target(target, child, probe, golden, native, version), _least(flash_bytes, target.flash_bytes)
+        )
     ]
     hops += [c.hop for c in candidates if c.kept]
     require(hops)
     return Compiled(truth, golden, tuple(candidates), tuple(hops), notes)
+
+
+def _least(*limits: int | None) -> int | None:
+    """The tightest of the limits given."""
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _native_library(library: Future[bytes] | None) -> tuple[bytes | None, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ class Candidate:
     Attributes:
         files: contents by file name.
         latency_us: median microseconds of one row here; None where it can't be told from here.
-        accuracy: on the table's own rows, or R squared for regression; beside that of fp32 it tells the loss.
+        training_accuracy: on the table's own rows, or R squared for regression; beside that of fp32 it tells the loss.
         agreement: share of those rows with the reference's label; None for regression.
         kept: whether it is in the package, and why, in `because`.
     """
@@ -75,7 +76,7 @@ class Candidate:
     status: str
     files: Mapping[str, bytes]
     latency_us: float | None
-    accuracy: float
+    training_accuracy: float
     agreement: float | None
     hop: Hop
     kept: bool
@@ -88,8 +89,19 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """The measurements as JSON values."""
-        names = ("target", "backend", "precision", "status", "bytes", "latency_us", "accuracy", "agreement", "kept", "because")
-        return {name: getattr(self, name) for name in names}
+        names = (
+            "target",
+            "backend",
+            "precision",
+            "status",
+            "bytes",
+            "latency_us",
+            "training_accuracy",
+            "agreement",
+            "kept",
+            "because",
+        )
+        return {**{name: getattr(self, name) for name in names}, "relative_rms": self.hop.relative_rms}
 
 
 def compile_target(
@@ -108,8 +120,11 @@ def compile_target(
         stopped = [replace(c, kept=False, because=f"left out by the gate: {c.hop.failure}") for c in forms]
         return [form if form.hop.passed or form.precision == "fp32" else out for form, out in zip(forms, stopped)]
     fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
-    candidates = _keep_better(fp32, _onnxruntime(target, child, INT8, probe, golden, version))
-    if "native" in target.backends and library is not None:
+    if "int8" not in target.precisions:
+        candidates = [fp32]
+    else:
+        candidates = _keep_better(fp32, _onnxruntime(target, child, INT8, probe, golden, version))
+    if "native" in target.backends and library is not None and _is_here(target):
         candidates = [_native(target, child, library, probe, golden), *candidates]
     return candidates
 
@@ -134,8 +149,13 @@ def _native(target: Target, child: Child, library: bytes, probe: Probe, golden: 
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        run = open_native(Path(folder)).run
+        run = open_native(Path(folder) / LIBRARY, Path(folder) / TABLES).run
     return _measure(target, "native", "fp32", "native", RUNS_HERE, files, run, child, probe, golden)
+
+
+def _is_here(target: Target) -> bool:
+    """Whether this machine is of the target's kind, so that what runs here runs there."""
+    return target.arch == platform.machine().lower().replace("amd64", "x86_64")
 
 
 def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
@@ -187,7 +207,7 @@ def _measure(
         status=status,
         files=files,
         latency_us=_latency(run, probe) if here else None,
-        accuracy=_accuracy(outputs, probe.labels),
+        training_accuracy=_accuracy(outputs, probe.labels),
         agreement=float(np.mean(outputs.argmax(1) == probe.outputs.argmax(1))) if child.classes else None,
         hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision, golden.unit),
         kept=True,
@@ -196,9 +216,9 @@ def _measure(
 
 
 def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
-    quicker = (int8.latency_us or np.inf) < QUICKER * (fp32.latency_us or 0)
+    quicker = (int8.latency_us or np.inf) < QUICKER * (fp32.latency_us or 0)  # never for a board that isn't here
     # A fp32 form that fails its gate is kept, to fail the build: int8's wider tolerance must not hide it.
-    accurate, holds = int8.accuracy >= fp32.accuracy - LOSS, int8.hop.passed and fp32.hop.passed
+    accurate, holds = int8.training_accuracy >= fp32.training_accuracy - LOSS, int8.hop.passed and fp32.hop.passed
     if quicker and accurate and holds:
         why = "int8 is quicker and loses at most half a point"
         return [replace(int8, because="quicker than fp32"), replace(fp32, kept=False, because=why)]

@@ -43,19 +43,20 @@ class Evidence:
 
 
 def repeats_for(rows: int, columns: int, outputs: int) -> int:
-    """Repetitions of the cross-validation: as many as take about a second."""
+    """Repetitions of the cross-validation that take about a second."""
     cells = rows * (columns + 5 * outputs)
     return 4 if rows <= 500 and cells <= 50_000 else 2 if rows <= 2_000 and cells <= 200_000 else 1
 
 
 def gather(
-    rows: Rows, targets: Floats, schema: Schema, widths: Widths, seed: int, workers: int, progress: Progress
+    rows: Rows, targets: Floats, schema: Schema, widths: Widths, draws: int, seed: int, workers: int, progress: Progress
 ) -> Evidence:
     """Cross-validate every generator on rows with targets (N, K), one draw a repetition.
 
-    The first repetition's folds are the folds of the evidence; every repetition splits anew.
+    A row's scores are means over the repetitions, as the child's are over its draws: so there are never more repetitions
+    than draws. The first repetition's folds are the folds of the evidence; every repetition splits anew.
     """
-    repeats = repeats_for(len(rows), len(schema.columns), targets.shape[1])
+    repeats = min(draws, repeats_for(len(rows), len(schema.columns), targets.shape[1]))
     splits = [split_folds(targets, np.random.default_rng([seed, r])) for r in range(repeats)]
     jobs = [(r, k) for r in range(repeats) for k in range(int(splits[r].max()) + 1)]
     heads = 2 if schema.kind == "classification" else 1
@@ -114,7 +115,7 @@ class Verdict:
 
     Attributes:
         blend: chosen on all held-out rows; what ships.
-        honest: (N, K) scores of the shipped recipe, each row's blend chosen without its fold.
+        honest: (N, K) scores of the recipe that ships, each row's blend and winner chosen without its fold.
         linear: (N, K) scores of the plain linear model, likewise.
     """
 
@@ -130,10 +131,17 @@ def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> 
         targets: one-hot classes (N, K), or standardised values (N, 1).
         generator: ``floor`` or ``linear`` to overrule it.
     """
-    honest = {name: _cross_fitted(evidence, targets, name) for name in GENERATORS}
-    losses = {name: _loss(scores, targets) for name, scores in honest.items()}
-    winner = generator or min(GENERATORS, key=lambda name: losses[name])
-    return Verdict(choose_blend(evidence.scores, targets, winner), honest[winner], honest["linear"])
+    scores = {name: _cross_fitted(evidence, targets, name) for name in GENERATORS}
+
+    def winner(rows: NDArray[np.bool_]) -> str:
+        return generator or min(GENERATORS, key=lambda name: _loss(scores[name][rows], targets[rows]))
+
+    honest = np.zeros(targets.shape, np.float32)
+    for fold in range(int(evidence.folds.max()) + 1):
+        held = evidence.folds == fold
+        honest[held] = scores[winner(~held)][held]
+    shipped = winner(np.ones(len(targets), bool))
+    return Verdict(choose_blend(evidence.scores, targets, shipped), honest, scores["linear"])
 
 
 def _cross_fitted(evidence: Evidence, targets: Floats, generator: str) -> Floats:

@@ -120,7 +120,9 @@ def _emit(
     widths = Widths().scaled(architecture.units)
     if table.held is None:
         rows, targets = table.sample, _targets(table.sample, standard, schema.classes)
-        evidence = gather(rows, targets, schema, widths, seed, workers, lambda share: progress("cross-validating", share))
+        evidence = gather(
+            rows, targets, schema, widths, draws, seed, workers, lambda share: progress("cross-validating", share)
+        )
         progress("generating", 0)
         emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
         count = int(evidence.folds.max()) + 1

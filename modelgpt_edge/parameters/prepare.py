@@ -54,6 +54,13 @@ def encode(encoder: Encoder, rows: Rows) -> Floats:
     return encoder.encode(numbers, codes)
 
 
+def encoded_width(rows: Rows) -> int:
+    """How many columns an encoder makes of rows, at most as many as are kept: what a size is estimated from."""
+    return (
+        min(fit_encoder(rows.numbers, (), rows.words).width, MOST_COLUMNS) if len(rows.numbers) < MOST_COLUMNS else MOST_COLUMNS
+    )
+
+
 def _screen(rows: Rows, targets: Floats) -> Rows:
     """Of more number columns than could be kept at all, the most relevant: relevance goes by ranks and needs no encoder."""
     most = MOST_COLUMNS // 2

@@ -21,6 +21,7 @@ from modelgpt_edge.schema import Column, Dropped, Kind, Schema
 from modelgpt_edge.targets.registry import find_target
 
 DEFAULT_TARGET = "x86"
+LARGEST = 1e30  # sums of squares and their inverses stay finite in float32 arithmetic that scales by it
 MOST_REMARKS = 5
 
 
@@ -91,6 +92,14 @@ def _refuse_one_value(label: ColumnProfile, kind: Kind) -> None:
         what = "every finite label is the same number" if label.low == label.high else "no label is finite"
         cure = "Add rows with another value, or pass another column by --label."
         raise InputError(what, where=f"label column {shown(label.name)}", seen=next(iter(label.counts), None), cure=cure)
+    if kind == "regression" and mostly_numbers(label) and not _fits_float32(label):
+        what = "the labels are too large or too close together for 32-bit numbers"
+        cure = "Rescale the label, such as by a power of ten."
+        raise InputError(what, where=f"label column {shown(label.name)}", seen=f"{label.low:g} to {label.high:g}", cure=cure)
+
+
+def _fits_float32(label: ColumnProfile) -> bool:
+    return max(abs(label.low), abs(label.high)) < LARGEST and label.high - label.low > 1 / LARGEST
 
 
 def _inputs(profile: Profile, label: str) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:

@@ -12,7 +12,7 @@ from modelgpt_edge.encoder_file import read_encoder
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.opening import Package
-from modelgpt_edge.targets.native_tabular import open_native
+from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
 from modelgpt_edge.targets.onnxruntime import INSTALL, open_session
 
 ENCODER = "encoder.safetensors"
@@ -80,17 +80,16 @@ def open_executor(package: Package, variant: Variant | None) -> Executor:
         PackageError: the model can't be loaded.
     """
     manifest = package.manifest
-    folder = package.path if variant is None else package.file(variant.path)
     if variant is not None and variant.front == "native":
-        return open_native(folder)
-    session = _session(folder / (TRUTH if variant is None else MODEL))
+        return open_native(package.file(f"{variant.path}/{LIBRARY}"), package.file(f"{variant.path}/{TABLES}"))
+    session = _session(package.file(TRUTH if variant is None else f"{variant.path}/{MODEL}"))
     if variant is None:
         words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]
         numbers = [n for n in manifest.inputs if n not in set(words)]
         return RawExecutor(session, numbers, words, manifest.vocabularies)
     if variant.front == "packed":
         return PackedExecutor(session)
-    return EncodedExecutor(session, read_encoder(folder / ENCODER))
+    return EncodedExecutor(session, read_encoder(package.file(f"{variant.path}/{ENCODER}")))
 
 
 def _session(path: Path) -> Any:

@@ -78,6 +78,8 @@ class Model:
         self._words = [columns[n] for n in manifest.inputs if columns[n].type == "category"]
         self._places = [{word: i for i, word in enumerate(v)} for v in manifest.vocabularies]
         self._names = np.array(self.classes, object)
+        # Dates need reading in every form of rows: a plain number there is no date.
+        self._plain = all(c.type == "number" for c in self._numbers)
 
     def __repr__(self) -> str:
         form = self.variant.name if self.variant else TRUTH
@@ -118,10 +120,10 @@ class Model:
         return outputs, (*source.notes, *reader.notes())
 
     def _outputs(self, rows: Any) -> Floats:
-        if isinstance(rows, dict) and (row := self._plain_row(rows)) is not None:
+        if self._plain and isinstance(rows, dict) and (row := self._plain_row(rows)) is not None:
             return self._executor.run(*row)
         if isinstance(rows, np.ndarray) and rows.ndim == 2:
-            if rows.dtype.kind in "fiub" and not self._words:
+            if rows.dtype.kind in "fiub" and self._plain and not self._words:
                 return self._executor.run(self._pick(rows), np.zeros((len(rows), 0), np.int32))
             return self.run_source(open_source(rows, self._array_names(rows.shape[1])))[0]
         if isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], (list, tuple, np.ndarray)):

@@ -22,7 +22,10 @@ class Package:
     manifest: Manifest
 
     def file(self, name: str) -> Path:
-        """Path of a file in the package."""
+        """Path of a file of the package; PackageError for one that the manifest doesn't vouch for."""
+        if name not in self.manifest.files:
+            what = "the manifest lists no checksum for a file that is needed"
+            raise PackageError(what, where=str(self.path), seen=name, cure=_ANEW)
         return self.path / name
 
 

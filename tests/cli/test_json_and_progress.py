@@ -68,10 +68,18 @@ def test_out_takes_what_stdout_would_have_got(cli, package, patients, write_csv,
     rows = write_csv(tmp_path / "rows.csv", patients)
     for options in ([], ["--json"]):
         printed = cli("predict", package, rows, *options)
-        written = cli("predict", package, rows, *options, "--out", tmp_path / "out")
+        written = cli("predict", package, rows, *options, "--out", tmp_path / "out", "--force")
         assert written.out == ""
         assert "60 predictions in" in written.err
         assert (tmp_path / "out").read_text(encoding="utf-8") == printed.out
+
+
+def test_out_is_not_replaced_without_force(cli, package, patients, write_csv, tmp_path):
+    (tmp_path / "out").write_text("precious", encoding="utf-8")
+    ran = cli("predict", package, write_csv(tmp_path / "rows.csv", patients), "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert "--force" in ran.err
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "precious"
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "targets", "doctor"])

@@ -32,7 +32,7 @@ def run(tmp_path_factory):
         folder = tmp_path_factory.mktemp("native")
         (folder / LIBRARY).write_bytes(library)
         (folder / TABLES).write_bytes(save(native_tables(child)))
-        return open_native(folder).run
+        return open_native(folder / LIBRARY, folder / TABLES).run
 
     return opened
 

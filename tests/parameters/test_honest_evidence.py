@@ -36,7 +36,7 @@ def gathered(x, labels, classes=2, seed=0, widths=WIDTHS, workers=2):
         else ((labels - labels.mean()) / labels.std()).astype(np.float32)[:, None]
     )
     rows = Rows(numbers, {}, labels)
-    return gather(rows, targets, schema_of(numbers, classes), widths, seed, workers, lambda share: None), targets
+    return gather(rows, targets, schema_of(numbers, classes), widths, 4, seed, workers, lambda share: None), targets
 
 
 def log_loss(scores, labels):

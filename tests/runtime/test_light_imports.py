@@ -35,7 +35,7 @@ DOORS = {
     "verifying": (
         "import sys\nfrom modelgpt_edge.runtime.opening import open_package\n"
         "from modelgpt_edge.runtime.verify import verify_package\n"
-        "assert all(h.passed for h in verify_package(open_package(sys.argv[1])))",
+        "assert all(h.passed for h in verify_package(open_package(sys.argv[1]))[0])",
         (*HEAVY, "click"),
     ),
     "predicting a file": (
