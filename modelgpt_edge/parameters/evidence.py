@@ -45,7 +45,7 @@ class Evidence:
 def repeats_for(rows: int, columns: int, outputs: int) -> int:
     """Repetitions of the cross-validation that take about a second."""
     cells = rows * (columns + 5 * outputs)
-    return 4 if rows <= 500 and cells <= 50_000 else 2 if rows <= 2_000 and cells <= 200_000 else 1
+    return 4 if rows <= 500 and cells <= 50_000 else 2 if cells <= 30_000 else 1
 
 
 def gather(
