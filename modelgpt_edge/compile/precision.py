@@ -1,7 +1,7 @@
 """How matrix products are written in each precision: fp32, fp16, or int8 as explicit QDQ.
 
 The int8 form is the one that TensorRT and ONNX Runtime both take: symmetric int8 activations and weights, weights per output
-channel, bias left in float32. What is no matrix product stays in floating point.
+channel, bias left in float32. The dense and head products are quantised, nearly all of the weights; all else stays float.
 """
 
 from __future__ import annotations
