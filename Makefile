@@ -18,7 +18,7 @@ help:
 	@echo "make clean  remove .venv and what the demo wrote"
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "modelgpt-edge needs Python 3.10 or newer: make PYTHON=python3.11 demo")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "building needs Python 3.11 or newer: make PYTHON=python3.11 demo")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77' wheel
 

@@ -1,7 +1,8 @@
 """Held-out evidence: cross-validation that draws everything anew in every fold, and what the guard decides from it.
 
 Whatever has seen a row's label is fitted without that row: medians, vocabularies, relevance, units, heads. What is
-chosen from held-out scores (mix, temperature, the guard's winner) is chosen without the fold that it is scored on.
+chosen from held-out scores (shares, temperature) is chosen without the fold that it is scored on. Only the guard's one bit,
+floor or linear, is chosen on the scores that are reported, so that what ships is never reported to lose to the other.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Verdict:
 
     Attributes:
         blend: chosen on all held-out rows; what ships.
-        honest: (N, K) scores of the recipe that ships, each row's blend and winner chosen without its fold.
+        honest: (N, K) scores of the generator that ships, each row's blend chosen without its fold.
         linear: (N, K) scores of the plain linear model, likewise.
     """
 
@@ -132,16 +133,8 @@ def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> 
         generator: ``floor`` or ``linear`` to overrule it.
     """
     scores = {name: _cross_fitted(evidence, targets, name) for name in GENERATORS}
-
-    def winner(rows: NDArray[np.bool_]) -> str:
-        return generator or min(GENERATORS, key=lambda name: _loss(scores[name][rows], targets[rows]))
-
-    honest = np.zeros(targets.shape, np.float32)
-    for fold in range(int(evidence.folds.max()) + 1):
-        held = evidence.folds == fold
-        honest[held] = scores[winner(~held)][held]
-    shipped = winner(np.ones(len(targets), bool))
-    return Verdict(choose_blend(evidence.scores, targets, shipped), honest, scores["linear"])
+    winner = generator or min(GENERATORS, key=lambda name: _loss(scores[name], targets))
+    return Verdict(choose_blend(evidence.scores, targets, winner), scores[winner], scores["linear"])
 
 
 def _cross_fitted(evidence: Evidence, targets: Floats, generator: str) -> Floats:

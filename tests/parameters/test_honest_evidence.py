@@ -80,7 +80,7 @@ def test_fewer_rows_than_folds_are_held_out_one_by_one(rows):
 def test_every_row_is_scored_by_models_that_never_saw_it():
     """The scores of one repetition, refitted by hand fold by fold."""
     rng = np.random.default_rng(0)
-    x, labels = rng.normal(size=(2100, 3)), rng.integers(0, 2, 2100)
+    x, labels = rng.normal(size=(2100, 6)), rng.integers(0, 2, 2100)
     widths = Widths(4, 2, 2, 2)
     evidence, targets = gathered(x, labels, widths=widths, seed=9)
     assert evidence.repeats == 1
