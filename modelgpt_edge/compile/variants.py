@@ -33,7 +33,7 @@ ROWS = 2_000
 CALLS = 200
 # int8 is taken where it is quicker by a tenth and loses at most half a point; otherwise it isn't worth its rounding.
 QUICKER, LOSS = 0.9, 0.005
-WHY = {"native": "compiled by the C compiler here", "tensorrt": "the engine is built on the board by `finalize`"}
+WHY = {"native": "compiled by the C compiler here", "tensorrt": "with the recipe for the board's engine"}
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _is_here(target: Target) -> bool:
 
 
 def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
-    """Explicit-precision ONNX and the recipe by which `finalize` builds the engine on the board."""
+    """Explicit-precision ONNX and the recipe for building the engine, which only the board itself can."""
     model = core_graph(child, version, precision).SerializeToString()
     width = child.encoder.width
     shapes = {"min": [1, width], "opt": [1, width], "max": [256, width]}
