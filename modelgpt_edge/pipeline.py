@@ -21,6 +21,7 @@ from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
 from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.evidence import GENERATORS
 from modelgpt_edge.parameters.generate import generate, score_rows
 from modelgpt_edge.parameters.prepare import encoded_width
 from modelgpt_edge.report import build_report, remarks
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from modelgpt_edge.runtime.model import Model
 
 Progress = Callable[[str, float], None]
-GENERATORS = ("floor", "linear")
 
 
 @dataclass(frozen=True)

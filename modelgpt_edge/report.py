@@ -52,10 +52,7 @@ def build_report(
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
         "frontier": [asdict(size) for size in sizes],
-        "variants": [
-            c.to_json() | {"path": f"variants/{c.target}-{c.backend}-{c.precision}" if c.kept else None}
-            for c in compiled.candidates
-        ],
+        "variants": [c.to_json() | {"path": c.path if c.kept else None} for c in compiled.candidates],
         "checks": [h.to_json() for h in compiled.hops],
         "notes": list(notes),
         "seconds": round(seconds, 3),

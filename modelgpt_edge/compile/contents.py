@@ -57,12 +57,7 @@ def describe(
         },
         score=asdict(scores),
         seed=request.seed,
-        variants=tuple(
-            Variant(
-                c.target, c.backend, c.precision, f"variants/{c.target}-{c.backend}-{c.precision}", c.front, c.status, c.bytes
-            )
-            for c in kept
-        ),
+        variants=tuple(Variant(c.target, c.backend, c.precision, c.path, c.front, c.status, c.bytes) for c in kept),
         versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
     )
 

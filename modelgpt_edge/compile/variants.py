@@ -83,6 +83,11 @@ class Candidate:
     because: str
 
     @property
+    def path(self) -> str:
+        """Its folder in a package."""
+        return f"variants/{self.target}-{self.backend}-{self.precision}"
+
+    @property
     def bytes(self) -> int:
         """Size of its folder."""
         return sum(map(len, self.files.values()))

@@ -24,7 +24,7 @@ from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Schema
 
 FOLDS = 5
-GENERATORS = ("linear", "floor")
+GENERATORS = ("floor", "linear")
 Progress = Callable[[float], None]
 
 
