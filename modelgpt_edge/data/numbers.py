@@ -18,6 +18,7 @@ _QUICK: dict[str, str] = {spelling: "nan" for token in MISSING for spelling in (
 _MANY = 1000  # cells from which numpy is quicker than float() cell by cell
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _BEGINS = frozenset("+-.,0123456789iInN")  # what float() may begin with; "i" and "n" for inf and nan
+_UNITS = frozenset("$€£¥₹%")
 _GROUPED = {
     mark: re.compile(
         rf"[+-]?[1-9][0-9]{{0,2}}([{group}'\u2019 \u00a0\u2009\u202f])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:\{mark}[0-9]*)?"
@@ -100,8 +101,10 @@ def _number(cell: Any, decimal: str) -> float:
 
 
 def parse_number(cell: str, decimal: str = ".") -> float:
-    """One string as a number, NaN where it is missing or is not a number."""
+    """One string as a number, NaN where it is missing or is not a number; one sign of a currency or per cent is let go."""
     text = cell.strip().replace("\u2212", "-")
+    if text[-1:] in _UNITS or text[:1] in _UNITS or text[1:2] in _UNITS:
+        text = _without_unit(text)
     if not text or "_" in text:
         return math.nan
     if text[0] not in _BEGINS and not text[0].isdigit():
@@ -113,3 +116,11 @@ def parse_number(cell: str, decimal: str = ".") -> float:
             pass
     grouped = _GROUPED[decimal].fullmatch(text)
     return float(text.replace(grouped[1], "").replace(decimal, ".")) if grouped else math.nan
+
+
+def _without_unit(text: str) -> str:
+    """The text without the one unit that it begins or ends with: "$5", "-$5", "$-5", "5 €" and "5 %"."""
+    if text[-1] in _UNITS:
+        return text[:-1].rstrip()
+    minus = "-" if text[0] == "-" else ""
+    return minus + text[len(minus) + 1 :].lstrip() if text[len(minus)] in _UNITS else text

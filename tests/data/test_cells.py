@@ -228,3 +228,17 @@ def test_a_column_is_read_by_its_type() -> None:
     assert read_column([datetime(1970, 1, 1, 12, tzinfo=timezone.utc)], Column("a", "date", date_format="iso")).tolist() == [
         0.5
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [("$1,234.50", 1234.5), ("-$5", -5), ("$-5", -5), ("5 €", 5), ("12.5%", 12.5), ("12 %", 12), ("£ 3", 3), ("\u2212¥7", -7)],
+)
+def test_one_unit_of_money_or_per_cent_is_let_go(cell, number):
+    assert read_numbers([cell]).tolist() == [number]
+    assert read_numbers([cell, "1", ""])[:2].tolist() == [number, 1]
+
+
+@pytest.mark.parametrize("cell", ["$", "%", "- $", "$$5", "5%%", "a%", "-%", "5$6", "$USD"])
+def test_other_uses_of_those_signs_are_no_numbers(cell):
+    assert np.isnan(read_numbers([cell])).all()
