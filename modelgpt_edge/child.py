@@ -9,6 +9,7 @@ D encoded columns, P hidden units (T of them dense, G groups of sparse, H of lea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -74,6 +75,14 @@ class Encoder:
             place = {word: i for i, word in enumerate(vocabulary)}
             out[:, s] = [place.get(word, -1) for word in column]
         return out
+
+    def pack(self, numbers: Mapping[str, Floats], words: Mapping[str, NDArray[np.object_]], rows: int) -> tuple[Floats, Ints]:
+        """Typed columns of N rows by name, others among them, as numbers (N, C) and word codes (N, S)."""
+        matrix = np.empty((rows, len(self.numbers)), np.float32)
+        for c, name in enumerate(self.numbers):
+            matrix[:, c] = numbers[name]
+        codes = self.codes([words[name] for name in self.words]) if self.words else np.zeros((rows, 0), np.int32)
+        return matrix, codes
 
     def encode(self, numbers: Floats, codes: Ints) -> Floats:
         """Raw numbers (N, C), NaN where missing, and word codes (N, S) to encoded columns (N, D)."""

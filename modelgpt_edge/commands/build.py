@@ -79,7 +79,7 @@ def command(
     from modelgpt_edge import build
 
     place = Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge" if out is None else out
-    with progress_bar(quiet=False) as progress:
+    with progress_bar() as progress:
         built = build(
             task,
             data,

@@ -36,11 +36,9 @@ def size(count: int) -> str:
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Progress]:
-    """A progress callback: a bar on a terminal, a line a stage elsewhere, nothing when quiet."""
-    if quiet:
-        yield lambda stage, share: None
-    elif sys.stderr.isatty() and find_spec("rich"):
+def progress_bar() -> Iterator[Progress]:
+    """A progress callback: a bar on a terminal, a line a stage elsewhere."""
+    if sys.stderr.isatty() and find_spec("rich"):
         from rich.console import Console
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress

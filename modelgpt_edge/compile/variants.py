@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from modelgpt_edge.child import Child, Floats, Ints
+from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.native.tables import native_tables
 from modelgpt_edge.compile.precision import FP16, FP32, INT8, Precision
@@ -23,7 +24,6 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.encoder_file import encoder_bytes
 from modelgpt_edge.gate import Hop, compare
 from modelgpt_edge.golden import Golden
-from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
 from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
@@ -49,12 +49,8 @@ class Probe:
     def of(child: Child, rows: Rows) -> Probe:
         """The first 2,000 rows."""
         rows = rows.take(slice(ROWS))
-        none = np.zeros((len(rows), 0))
-        numbers = np.stack([rows.numbers[n] for n in child.encoder.numbers], axis=1) if child.encoder.numbers else none
-        codes = child.encoder.codes([rows.words[n] for n in child.encoder.words]) if child.encoder.words else none
-        return Probe(
-            numbers.astype(np.float32), codes.astype(np.int32), child.outputs(encode(child.encoder, rows)), rows.labels
-        )
+        numbers, codes = child.encoder.pack(rows.numbers, rows.words, len(rows))
+        return Probe(numbers, codes, child.outputs(child.encoder.encode(numbers, codes)), rows.labels)
 
 
 @dataclass(frozen=True)
@@ -201,7 +197,7 @@ def _measure(
     probe: Probe,
     golden: Golden,
 ) -> Candidate:
-    got = run(golden.numbers, _golden_codes(child, golden)).reshape(golden.outputs.shape)
+    got = run(golden.numbers, golden_codes(child.encoder, golden.words)).reshape(golden.outputs.shape)
     outputs = run(probe.numbers, probe.codes).reshape(probe.outputs.shape)
     here = status == RUNS_HERE
     return Candidate(
@@ -247,9 +243,3 @@ def _accuracy(outputs: Floats, labels: NDArray[Any]) -> float:
         return float((outputs.argmax(1) == labels).mean())
     spread = float(((labels - labels.mean()) ** 2).sum()) or 1.0
     return 1 - float(((outputs[:, 0] - labels) ** 2).sum()) / spread
-
-
-def _golden_codes(child: Child, golden: Golden) -> Ints:
-    if not child.encoder.words:
-        return np.zeros((len(golden.numbers), 0), np.int32)
-    return child.encoder.codes([golden.words[:, s] for s in range(golden.words.shape[1])])

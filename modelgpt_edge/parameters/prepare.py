@@ -46,12 +46,7 @@ def prepare(rows: Rows, targets: Floats, schema: Schema) -> Prepared:
 
 def encode(encoder: Encoder, rows: Rows) -> Floats:
     """Encoded columns (N, D) of rows."""
-    count = len(rows)
-    numbers = (
-        np.stack([rows.numbers[n] for n in encoder.numbers], axis=1) if encoder.numbers else np.zeros((count, 0), np.float32)
-    )
-    codes = encoder.codes([rows.words[n] for n in encoder.words]) if encoder.words else np.zeros((count, 0), np.int32)
-    return encoder.encode(numbers, codes)
+    return encoder.encode(*encoder.pack(rows.numbers, rows.words, len(rows)))
 
 
 def encoded_width(rows: Rows) -> int:
