@@ -8,12 +8,13 @@ ifneq ($(wildcard ../shared/data),)
 export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test device-test lint bench clean
 
 help:
 	@echo "make demo   set up .venv, build a model from a real table, predict with it, verify it"
 	@echo "make test   set up .venv for development and run the tests"
 	@echo "make lint   ruff and mypy"
+	@echo "make device-test  install emulators (as root, by apt) and run the artefacts of every target in them"
 	@echo "make bench  the benches behind docs/accuracy.md and docs/speed.md (an hour on 2 cores)"
 	@echo "make clean  remove .venv and what the demo wrote"
 
@@ -44,7 +45,12 @@ demo: $(VENV)/.build
 	$(BIN)/modelgpt-edge verify heart.edge
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not device"
+
+# Raspberry Pi, Cortex-M and browser in emulators, TensorRT-RTX ahead of time: minutes, and packages of the system.
+device-test: $(VENV)/.dev
+	.ci/devices
+	MODELGPT_EDGE_RTX_PYTHON=$(abspath .venv-rtx/bin/python) $(BIN)/python -m pytest -n 2 -m device
 
 # mypy doesn't follow the folder map of an editable install, so it looks at an installed copy.
 lint: $(VENV)/.dev
@@ -60,6 +66,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/accuracy.py --sets regression_report --out bench/results/accuracy_regression.jsonl --table docs/accuracy_regression.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
+	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json
+	$(BIN)/python bench/cortexm.py --json bench/results/cortexm.json
+	$(BIN)/python bench/refit.py --json bench/results/refit.json
+	$(BIN)/python bench/variants.py --json bench/results/variants.json --table docs/variants.md
 	$(BIN)/python bench/scale.py --json bench/results/scale.json
 
 clean:

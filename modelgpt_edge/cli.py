@@ -22,7 +22,11 @@ COMMANDS = {
     "build": "Make a model for a task, compile it for devices, check it, and write a package.",
     "predict": "Predict the rows of a file with a package.",
     "verify": "Check a package: checksums, and every variant against the golden rows, hop by hop.",
+    "profile": "Measure a package on this machine: latency cold, warm and sustained, memory, power.",
+    "finalize": "Build and check the TensorRT engines of a package, on the board.",
+    "refit": "Give a package new weights without compiling it anew.",
     "inspect": "Show what a package holds: task, columns, score, variants.",
+    "embed": "Write a small app around a package, in Python, C, C++ or JavaScript.",
     "targets": "List the devices that can be built for, and how each is checked.",
     "doctor": "Tell what works on this machine, what is missing, and the line that cures it.",
 }

@@ -36,6 +36,7 @@ TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
         "fp32": Tolerance(max_abs=1e-4, relative_rms=1e-5, agreement=1.0),
         "fp16": Tolerance(max_abs=2e-2, relative_rms=5e-3, agreement=1.0),
         "int8": Tolerance(max_abs=2e-1, relative_rms=5e-2, agreement=0.98),
+        "int8-dynamic": Tolerance(max_abs=2e-1, relative_rms=5e-2, agreement=0.98),
     }
 )
 
@@ -78,6 +79,8 @@ class Hop:
         """One friendly line: matched, or by how much not."""
         if self.bad:
             return f"{self.name}: {self.bad} outputs are NaN or infinite"
+        if self.max_abs is None:
+            return f"{self.name}: FAILED ({self.failure})"
         labels = "" if self.agreement is None else f", labels agree on {self.agreement:.1%} of {self.rows} rows"
         verdict = "matches" if self.passed else f"FAILED ({self.failure})"
         limit = TOLERANCES[self.tolerance].max_abs

@@ -14,13 +14,14 @@ from modelgpt_edge.schema import ColumnType
 
 SCHEMA_VERSION = 1
 SEAL = "checksum"
-MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT = (
+MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT, FRONTIER = (
     "manifest.json",
     "checks.json",
     "model.onnx",
     "golden.safetensors",
     "MODEL_CARD.md",
     "report.svg",
+    "frontier.svg",
 )
 
 
@@ -32,7 +33,7 @@ class Variant:
         target, backend, precision: what it is for.
         path: its folder in the package.
         front: ``native``, ``packed`` (numbers and word positions) or ``encoded`` (the numeric core alone).
-        status: ``runs here``, or ``built, not run``.
+        status: how near to the device it was run, of `targets.target.CHECKED`.
         bytes: size of its folder: what goes on the device.
     """
 

@@ -10,26 +10,32 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import candidates, choose_architecture
-from modelgpt_edge.compile.compiler import compile_child
+from modelgpt_edge.architecture.architecture import Architecture, Size, list_sizes
+from modelgpt_edge.architecture.choice import choose_size, require_fit
+from modelgpt_edge.architecture.cost import Columns
+from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.contents import describe, package_files
-from modelgpt_edge.compile.native import start_library
 from modelgpt_edge.compile.package import check_place, write_package
 from modelgpt_edge.data.cells import read_words
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
-from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.errors import BudgetError, InputError, nearest
+from modelgpt_edge.frontier import Point, make_frontier
+from modelgpt_edge.limits import NO_LIMITS, Limits
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.evidence import GENERATORS
-from modelgpt_edge.parameters.generate import generate, score_rows
-from modelgpt_edge.parameters.prepare import encoded_width
+from modelgpt_edge.parameters.generate import Generated, generate, score_rows
+from modelgpt_edge.parameters.prepare import sketch_encoder
+from modelgpt_edge.parameters.widths import score_widths
 from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import write_requirement
-from modelgpt_edge.targets.native import find_compiler
+from modelgpt_edge.targets.backends import backends_of
+from modelgpt_edge.targets.native.toolchain import warm
 from modelgpt_edge.targets.registry import find_target
+from modelgpt_edge.targets.target import Target
 
 if TYPE_CHECKING:
     from modelgpt_edge.runtime.model import Model
@@ -58,6 +64,28 @@ class Built:
         return load(self.path, variant)
 
 
+@dataclass(frozen=True)
+class Understood:
+    """A request with its data looked at: the table, what is asked of it, and the sizes that the model could have.
+
+    Attributes:
+        columns: names of the table's columns but the label.
+        notes: what the user should know.
+    """
+
+    table: Table
+    requirement: Requirement
+    targets: tuple[Target, ...]
+    sizes: list[Size]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def limited(self) -> bool:
+        """Whether a smaller model is worth having: the task or an option names a limit, or a device has little flash."""
+        return self.requirement.limits.any or any(t.flash_bytes is not None for t in self.targets)
+
+
 def build(
     task: str,
     data: object,
@@ -65,11 +93,13 @@ def build(
     label: str | None = None,
     kind: str | None = None,
     target: str | Sequence[str] = (),
+    backend: str | Sequence[str] = (),
     out: str | os.PathLike[str] = "model.edge",
     test: object = None,
     seed: int = 0,
     draws: int = 4,
     generator: str | None = None,
+    limits: Limits = NO_LIMITS,
     force: bool = False,
     progress: Progress = lambda stage, share: None,
 ) -> Built:
@@ -82,11 +112,13 @@ def build(
         label: the label column; found where not given, and the report says how.
         kind: ``classification`` or ``regression``; told from task and data where not given.
         target: names of devices; those that the task names where not given, or else ``x86``.
+        backend: names of backends to compile by; each target's usual ones where not given.
         out: folder to write.
         test: labelled rows for the score, as `data`; cross-validated where not given.
         seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
         draws: how many draws of hidden units are merged, 1, 2 or 4; fewer make a smaller model.
         generator: ``floor`` or ``linear`` to overrule the guard, which ships the better one.
+        limits: what the model may cost on the device; each overrules what the task says, and a device's own count besides.
         force: replace a package that lies at `out`.
         progress: called with a stage's name and the share of it that is done.
 
@@ -94,40 +126,124 @@ def build(
         ModelgptEdgeError: with what is wrong, where, the value seen and the cure; nothing is written then.
     """
     start = time.perf_counter()
-    names = (target,) if isinstance(target, str) else tuple(target)
     place = Path(out)
     check_place(place, force)
     _check_options(seed, draws, generator)
-    request = Request(task, data, label, kind, test, tuple(find_target(n).name for n in names), seed, draws, generator)
+    backends = _listed(backend)
+    request = Request(task, data, label, kind, test, _names(target), seed, draws, generator, limits)
 
     progress("reading", 0)
-    table, requirement, notes, columns = _understand(request)
+    understood = understand(request)
+    table, requirement, targets, sizes = understood.table, understood.requirement, understood.targets, understood.sizes
     test = None if request.test is None else _test_rows(request, requirement)
-    targets = tuple(find_target(name) for name in requirement.targets)
+    require_fit(sizes)
+    for device in targets:
+        backends_of(device, backends)  # a name that is wrong is told before any work
     # The C template takes a second to compile on a new machine: that runs beside the generation.
-    library = start_library() if any("native" in t.backends for t in targets) and find_compiler() else None
-    encoded = encoded_width(table.sample)
-    architecture = choose_architecture(requirement, encoded, draws)
-    generated = generate(table, architecture, seed, progress, generator if architecture.units else "linear")
-    scores = generated.scores if test is None else score_rows(generated, *test)
-    progress("compiling", 0)
-    compiled = compile_child(
-        generated.child,
-        generated.unfused,
-        table.sample,
-        targets,
-        version("modelgpt-edge"),
-        library,
-        requirement.limits.flash_bytes,
+    for device in targets:
+        if "native" in device.backends:
+            warm(device)
+    scored = score_widths(table, _widths(sizes, understood.limited), seed, lambda share: progress("scoring sizes", share))
+    choice = choose_size(sizes, {width: s.losses for width, s in scored.items()}, understood.limited)
+    generated, compiled, architecture = _first_that_fits(
+        choice,
+        lambda size: generate(table, size, seed, progress, generator if size.units else "linear"),
+        lambda made: compile_child(
+            made.child, made.unfused, table.sample, targets, version("modelgpt-edge"), requirement.limits, backends, progress
+        ),
     )
-    notes += (*remarks(requirement, generated, compiled), *compiled.notes)
+    if not generated.child.units.count:  # the guard took the plain linear model, whatever size was tried
+        architecture = sizes[-1].architecture
+    scores = generated.scores if test is None else score_rows(generated, *test)
+    notes = (*understood.notes, *remarks(requirement, generated), *compiled.notes)
+    frontier = make_frontier(sizes, scored, architecture)
     progress("writing", 0)
-    manifest = describe(request, requirement, columns, architecture, generated, scores, compiled)
-    files = package_files(manifest, generated, compiled, notes)
-    write_package(place, files, force)
-    sizes = candidates(requirement.schema, encoded, draws)
-    report = build_report(place, manifest, generated, compiled, sizes, notes, time.perf_counter() - start)
+    manifest = describe(
+        requirement,
+        understood.columns,
+        architecture,
+        generated,
+        scores,
+        compiled,
+        seed,
+        "user" if generator else "guard",
+    )
+    write_package(place, package_files(manifest, generated, compiled, frontier, notes), force)
+    report = build_report(place, manifest, generated, compiled, frontier, notes, time.perf_counter() - start)
     return Built(place, manifest, report)
+
+
+def plan(
+    task: str,
+    data: object,
+    *,
+    label: str | None = None,
+    kind: str | None = None,
+    target: str | Sequence[str] = (),
+    backend: str | Sequence[str] = (),
+    draws: int = 4,
+    limits: Limits = NO_LIMITS,
+) -> tuple[Understood, list[Point]]:
+    """What a build would be like: the requirement, and every size with its estimated cost; nothing is generated or written.
+
+    Args and errors are those of `build`; sizes that don't fit are told, not raised.
+    """
+    _check_options(0, draws, None)
+    understood = understand(Request(task, data, label, kind, None, _names(target), 0, draws, None, limits))
+    for device in understood.targets:
+        backends_of(device, _listed(backend))
+    return understood, make_frontier(understood.sizes, {}, None)
+
+
+def understand(request: Request) -> Understood:
+    """Look at the data and say what is asked of it.
+
+    Raises:
+        InputError: an option names what isn't there, or the table has nothing to learn from.
+    """
+    if not request.task.strip():
+        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
+    source = open_source(request.data)
+    facts = profile(source, request.seed)
+    requirement = write_requirement(request, facts)
+    schema, limits = requirement.schema, requirement.limits
+    table = open_table(source, facts, schema)
+    targets = tuple(find_target(name) for name in requirement.targets)
+    encoded = Columns.of(sketch_encoder(table.sample, schema))
+    sizes = list_sizes(encoded, max(1, len(schema.classes)), request.draws, targets, limits)
+    if request.generator == "linear":
+        sizes = sizes[-1:]
+    columns = tuple(c for c in source.columns if c != schema.label.name)
+    return Understood(table, requirement, targets, sizes, columns, (*facts.notes, *requirement.notes, *table.notes))
+
+
+def _names(target: str | Sequence[str]) -> tuple[str, ...]:
+    """Canonical names of the targets asked for."""
+    return tuple(find_target(name).name for name in _listed(target))
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _widths(sizes: list[Size], limited: bool) -> list[tuple[int, int]]:
+    """What is scored: under a limit every size that fits, else one draw of each width, to show what a smaller model costs."""
+    widths = [s.architecture.width for s in sizes if s.fits or s.architecture.draws <= 1]
+    return [w for w in widths if limited or w[1] <= 1]
+
+
+def _first_that_fits(
+    sizes: list[Size], make: Callable[[Architecture], Generated], compile_it: Callable[[Generated], Compiled]
+) -> tuple[Generated, Compiled, Architecture]:
+    """The chosen size, or the next smaller one where what was compiled breaks a limit that its estimate kept."""
+    for size in sizes[:-1]:
+        generated = make(size.architecture)
+        try:
+            return generated, compile_it(generated), size.architecture
+        except BudgetError:
+            continue
+    generated = make(sizes[-1].architecture)
+    return generated, compile_it(generated), sizes[-1].architecture
 
 
 def _check_options(seed: int, draws: int, generator: str | None) -> None:
@@ -138,18 +254,6 @@ def _check_options(seed: int, draws: int, generator: str | None) -> None:
     if generator is not None and generator not in GENERATORS:
         cure = f"Give {' or '.join(GENERATORS)}, or leave it to the guard."
         raise InputError("there is no such generator", where="--generator", seen=generator, cure=cure)
-
-
-def _understand(request: Request) -> tuple[Table, Requirement, tuple[str, ...], tuple[str, ...]]:
-    """The typed table, the requirement, notes for the user, and the names of all columns but the label."""
-    if not request.task.strip():
-        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
-    source = open_source(request.data)
-    facts = profile(source, request.seed)
-    requirement = write_requirement(request, facts)
-    table = open_table(source, facts, requirement.schema)
-    columns = tuple(c for c in source.columns if c != requirement.schema.label.name)
-    return table, requirement, (*facts.notes, *requirement.notes, *table.notes), columns
 
 
 def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.frontier import Point
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.generate import Generated
 from modelgpt_edge.requirement.requirement import Requirement
@@ -18,7 +18,7 @@ def build_report(
     manifest: Manifest,
     generated: Generated,
     compiled: Compiled,
-    sizes: list[Architecture],
+    frontier: list[Point],
     notes: tuple[str, ...],
     seconds: float,
 ) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def build_report(
 
     Args:
         out: where the package lies.
-        sizes: those that the template could have had.
+        frontier: every size that the template could have had.
         notes: what the user should know.
         seconds: what the build took.
     """
@@ -51,7 +51,7 @@ def build_report(
         "score": dict(manifest.score["child"]),
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
-        "frontier": [asdict(size) for size in sizes],
+        "frontier": [point.to_json() for point in frontier],
         "variants": [c.to_json() | {"path": c.path if c.kept else None} for c in compiled.candidates],
         "checks": [h.to_json() for h in compiled.hops],
         "notes": list(notes),
@@ -59,8 +59,8 @@ def build_report(
     }
 
 
-def remarks(requirement: Requirement, generated: Generated, compiled: Compiled) -> tuple[str, ...]:
-    """Notes on what became of the table and of the task's limits."""
+def remarks(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
+    """Notes on what became of the table."""
     notes = []
     encoder, columns = generated.child.encoder, len(requirement.schema.columns)
     used = len(encoder.numbers) + len(encoder.words)
@@ -75,15 +75,4 @@ def remarks(requirement: Requirement, generated: Generated, compiled: Compiled) 
         notes.append(
             f"On held-out rows the model is no better than always saying {constant}: these columns may not tell the label."
         )
-    limits = requirement.limits
-    slow = [
-        c
-        for c in compiled.candidates
-        if c.kept and c.latency_us and limits.latency_ms and c.latency_us > 1000 * limits.latency_ms
-    ]
-    if slow:
-        names = ", ".join(f"{c.target} {c.backend} {c.precision}" for c in slow)
-        notes.append(f"Slower here than the {limits.latency_ms:g} ms that the task allows: {names}.")
-    if limits.ram_bytes is not None:
-        notes.append("The task's limit on working memory is noted in the package, but nothing measures it yet.")
     return tuple(notes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelgpt_edge.limits import NO_LIMITS, Limits
+
 
 @dataclass(frozen=True)
 class Request:
@@ -19,6 +21,7 @@ class Request:
         seed: seed of every random draw.
         draws: how many draws of hidden units are merged.
         generator: name of the generator to ship; None for the one that the guard finds better.
+        limits: what the model may cost; each overrules what the task's text says.
     """
 
     task: str
@@ -30,3 +33,4 @@ class Request:
     seed: int = 0
     draws: int = 4
     generator: str | None = None
+    limits: Limits = NO_LIMITS

@@ -1,10 +1,20 @@
-"""What every backend offers: an honest answer to whether it works on this machine, and if not, why and how to get it."""
+"""What every backend and emulator offers, and the few types that pass between them and the compiler and the runtime."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from modelgpt_edge.targets.target import Target
+
+if TYPE_CHECKING:  # numpy itself may be what the doctor finds missing
+    from modelgpt_edge.child import Child, Floats, Ints
+
+# Path of a variant's file by its name; raises PackageError for one that the package doesn't vouch for.
+Files = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,111 @@ class Availability:
     checks: tuple[Check, ...] = ()
 
 
+class Source(Protocol):
+    """A model to compile, in the forms that backends take."""
+
+    @property
+    def child(self) -> Child:
+        """The generated model as arrays."""
+
+    def onnx(self, front: str, precision: str) -> bytes:
+        """It as ONNX, front ``packed`` (numbers, codes) or ``encoded`` (the numeric core [N, D]); fp32, fp16 or int8 QDQ."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a backend made of a source.
+
+    Attributes:
+        files: contents by name, all that goes on the device.
+        front: ``native`` or ``packed`` (numbers and word positions in), or ``encoded`` (the numeric core alone).
+        facts: what was measured while compiling, such as ``flash_bytes``; JSON values.
+    """
+
+    files: Mapping[str, bytes]
+    front: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Runs a compiled form."""
+
+    def run(self, numbers: Floats, codes: Ints) -> Floats:
+        """Probabilities (N, K) or values (N, 1) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown."""
+
+
 class Backend(Protocol):
-    """A way to run a model on a target."""
+    """A way to compile a model for targets and to run it there."""
+
+    @property
+    def name(self) -> str:
+        """The name that targets list it by."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What it can compile, of `targets.target.PRECISIONS`."""
+
+    @property
+    def by_default(self) -> bool:
+        """Whether a build uses it unasked; others wait for ``--backend``."""
+
+    def probe(self) -> Availability:
+        """Whether it works here. Never raises: a missing or broken toolchain is an answer."""
+
+    def compile(self, source: Source, target: Target, precision: str) -> Artefact:
+        """Compile a source for a target.
+
+        Raises:
+            TargetUnavailableError: the toolchain isn't here, or failed; its message and the cure are passed on.
+        """
+
+    def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
+        """A compiled form with the weights of a source of the same shapes; what knows no weights is kept, not compiled anew.
+
+        Raises:
+            TargetUnavailableError: it can't be done without a toolchain that isn't here.
+            PackageError: a file is damaged.
+        """
+
+    def load(self, files: Files, target: Target) -> Executor:
+        """Open a compiled form on the device that it was made for; never builds.
+
+        Raises:
+            TargetUnavailableError: its runtime isn't here, or this isn't such a device.
+            PackageError: a file is damaged.
+        """
+
+    def stand_in(self, files: Files, target: Target) -> Executor:
+        """Something that computes the same on this machine, where neither the device nor its emulator is at hand.
+
+        Raises:
+            TargetUnavailableError: there is nothing of the kind.
+        """
+
+    def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:
+        """Measure one row where it runs; what can be told from here, as JSON values with the unit in the name.
+
+        Raises:
+            TargetUnavailableError: it can't be run here, nor emulated in a way that counts.
+        """
+
+
+class Emulator(Protocol):
+    """Runs other devices' artefacts on the build machine."""
 
     @property
     def name(self) -> str:
         """The name that targets list it by."""
 
     def probe(self) -> Availability:
-        """Whether it works here. Never raises: a missing or broken toolchain is an answer."""
+        """Whether it works here."""
+
+    def open(self, backend: str, files: Files, target: Target) -> Executor:
+        """Open a compiled form of a backend as the target would.
+
+        Raises:
+            TargetUnavailableError: the emulator isn't here, or can't run this.
+        """
 
 
 def installed_version(package: str, module: object = None) -> str:

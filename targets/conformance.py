@@ -6,12 +6,14 @@ Plug-in authors call `check_target` in a test of their own; the registry calls i
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.targets.builtin import BACKENDS, BUILTIN
+from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
+from modelgpt_edge.targets.builtin import BUILTIN
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, CHECKED, PRECISIONS, RUNS_EMULATED, Target
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -48,8 +50,17 @@ def _types(target: Target) -> Iterator[str]:
         value = getattr(target, attribute)
         if value is not None and (type(value) is not int or value <= 0):
             yield f"{attribute} must be a whole number of bytes above 0, or None, not {value!r}."
+    if not _is_number(target.call_us) or target.call_us < 0:
+        yield f"call_us must be a number of 0 or more, not {target.call_us!r}."
+    speed = target.macs_per_second
+    if speed is not None and (not _is_number(speed) or speed <= 0):
+        yield f"macs_per_second must be a number above 0, or None, not {speed!r}."
     if not isinstance(target.facts, dict) or not all(isinstance(t, str) for item in target.facts.items() for t in item):
         yield f"facts must be a dict of texts, not {target.facts!r}."
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names(target: Target, others: Iterable[Target]) -> Iterator[str]:
@@ -80,6 +91,11 @@ def _parts(target: Target) -> Iterator[str]:
         yield f"checked must be one of {list(CHECKED)}, not {target.checked!r}."
     if (target.emulator is not None) != (target.checked == RUNS_EMULATED):
         yield f"emulator must be named exactly when checked is {RUNS_EMULATED!r} (else {BUILT_NOT_RUN!r} is honest)."
+    if target.emulator is not None and target.emulator not in EMULATORS:
+        yield f"The emulator {target.emulator!r} is unknown; known: {list(EMULATORS)}."
+    for name in target.backends:
+        if name in BACKENDS and not set(target.precisions) & set(BACKENDS[name].precisions):
+            yield f"The backend {name} compiles none of its precisions {list(target.precisions)}."
 
 
 def _json(target: Target) -> Iterator[str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.targets.backend import first_line, installed_version
-from modelgpt_edge.targets.builtin import BACKENDS
+from modelgpt_edge.targets.backend import Availability, first_line, installed_version
+from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
 from modelgpt_edge.targets.plugins import load_plugins
 
 State = Literal["ok", "missing", "broken"]
@@ -106,16 +106,27 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _backends() -> list[Finding]:
     findings = []
-    for backend in BACKENDS.values():
-        found = backend.probe()
-        name = f"backend {backend.name}"
-        state: State = "ok" if found.available else "broken" if found.version else "missing"
-        detail = f"{found.version}: {found.reason}" if found.version else found.reason
-        findings.append(Finding(name, state, detail, f"targets that run on {backend.name}", found.how_to_get_it))
-        for check in found.checks:
-            state = "ok" if check.passed else "broken"
-            cure = "" if check.passed else found.how_to_get_it
-            findings.append(Finding(f"{name}: {check.name}", state, check.detail, f"running on {check.name}", cure))
+    for kind, entries, use in (("backend", BACKENDS, "run on"), ("emulator", EMULATORS, "need")):
+        for name in entries:
+            title, needed_for = f"{kind} {name}", f"targets that {use} {name}"
+            try:
+                found = entries[name].probe()
+            except ImportError as error:  # a library that every use needs is missing, which is told above
+                why, cure = f"its module doesn't import: {first_line(error)}", "Install what is missing above"
+                findings.append(Finding(title, "broken", why, needed_for, cure))
+                continue
+            findings += _probed(title, needed_for, found)
+    return findings
+
+
+def _probed(name: str, needed_for: str, found: Availability) -> list[Finding]:
+    state: State = "ok" if found.available else "broken" if found.version else "missing"
+    detail = f"{found.version}: {found.reason}" if found.version else found.reason
+    findings = [Finding(name, state, detail, needed_for, found.how_to_get_it)]
+    for check in found.checks:
+        state = "ok" if check.passed else "broken"
+        cure = "" if check.passed else found.how_to_get_it
+        findings.append(Finding(f"{name}: {check.name}", state, check.detail, f"running on {check.name}", cure))
     return findings
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from modelgpt_edge.errors import InputError
 
-PRECISIONS = ("fp32", "fp16", "int8")
+# int8 is static (explicit QDQ, or integers in C); int8-dynamic finds the range of each batch as it runs.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 RUNS_HERE = "runs here"
 RUNS_EMULATED = "runs under an emulator"
 BUILT_NOT_RUN = "built, not run"
 CHECKED = (RUNS_HERE, RUNS_EMULATED, BUILT_NOT_RUN)
+
+
+def machine() -> str:
+    """Instruction set of this machine, as targets name it."""
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,9 @@ class Target:
         backends: names of its backends, in order of preference.
         emulator: what runs its artefacts on the build machine; None where nothing does.
         checked: how an artefact is checked without the board, one of `CHECKED`.
+        macs_per_second: multiply-accumulates of a small model that one core surely does in a second, for estimates before
+            anything is measured; None where nothing is known.
+        call_us: microseconds that a call takes whatever the model.
         facts: versions and traits for the report, such as the CUDA and TensorRT of a JetPack.
     """
 
@@ -45,7 +56,14 @@ class Target:
     flash_bytes: int | None = None
     emulator: str | None = None
     checked: str = BUILT_NOT_RUN
+    macs_per_second: float | None = None
+    call_us: float = 0.0
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine's processor is of the target's kind."""
+        return self.arch == machine()
 
     def to_json(self) -> dict[str, Any]:
         """The target as a dict of JSON values; `from_json` gives the same target back."""

@@ -1,17 +1,16 @@
-"""The tabular template in several sizes, what each costs, and the largest that fits."""
+"""The tabular template in several sizes, and what each costs on a device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from modelgpt_edge.errors import BudgetError
-from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.schema import Schema
+from modelgpt_edge.architecture.cost import Columns, Cost, estimate, file_bytes, macs
+from modelgpt_edge.limits import Limits
+from modelgpt_edge.targets.target import Target
 
 # Hidden units of a draw, and draws, from the most accurate down; (0, 0) is the plain linear model.
 SIZES = ((640, 4), (640, 2), (640, 1), (320, 1), (160, 1), (80, 1), (40, 1), (20, 1), (0, 0))
-# A file's graph, names and alignment, beside its weights.
-OVERHEAD_BYTES = 5_000
 
 
 @dataclass(frozen=True)
@@ -23,47 +22,71 @@ class Architecture:
         units: hidden units of one draw.
         draws: draws merged into one network.
         bytes: estimated size of the artefact in fp32.
+        macs: multiply-accumulates of one row.
     """
 
     template: str
     units: int
     draws: int
     bytes: int
+    macs: int
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """Hidden units of a draw, and draws."""
+        return self.units, self.draws
 
 
-def candidates(schema: Schema, encoded: int, most_draws: int) -> list[Architecture]:
-    """Every size of the template for a table of so many encoded columns, the most accurate first."""
-    sizes = [(units, draws) for units, draws in SIZES if draws <= most_draws]
-    return [Architecture("mlp", units, draws, estimate_bytes(schema, encoded, units, draws)) for units, draws in sizes]
+@dataclass(frozen=True)
+class Size:
+    """A size that the template could have.
+
+    Attributes:
+        costs: estimated, by target; over: which limits it breaks, in words, "" where it fits.
+    """
+
+    architecture: Architecture
+    costs: dict[str, Cost]
+    over: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether it breaks no limit."""
+        return not self.over
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        costs = {target: asdict(cost) for target, cost in self.costs.items()}
+        return {**asdict(self.architecture), "fits": self.fits, "over": self.over, "costs": costs}
 
 
-def choose_architecture(requirement: Requirement, encoded: int, most_draws: int) -> Architecture:
-    """The largest size that fits the flash limit of the requirement; the first one without a limit.
+def list_sizes(columns: Columns, outputs: int, most_draws: int, targets: tuple[Target, ...], limits: Limits) -> list[Size]:
+    """Every size of the template for a table, the most accurate first, and what it costs each target.
 
     Args:
-        encoded: columns that the table's encoder makes of it.
-
-    Raises:
-        BudgetError: nothing fits; names the smallest candidate.
+        columns: what the table's encoder makes of it.
+        outputs: classes, or 1 value.
+        limits: of the task; a target's own are tighter where they are.
     """
-    limit = requirement.limits.flash_bytes
-    sizes = candidates(requirement.schema, encoded, most_draws)
-    fitting = [a for a in sizes if limit is None or a.bytes <= limit]
-    if not fitting:
-        smallest = sizes[-1]
-        raise BudgetError(
-            "no model fits the flash budget",
-            where="budget",
-            seen=f"{limit} bytes",
-            cure=f"The smallest for this table takes about {smallest.bytes:,} bytes: raise the limit or drop columns.",
-        )
-    return fitting[0]
+    sizes = []
+    for units, draws in SIZES:
+        if draws > most_draws:
+            continue
+        total = units * draws
+        architecture = Architecture("mlp", units, draws, file_bytes(columns, outputs, total), macs(columns, outputs, total))
+        costs = {t.name: estimate(columns, outputs, total, t) for t in targets}
+        broken = [_over(costs[t.name], limits.within(t.flash_bytes, t.ram_bytes), t.name) for t in targets]
+        sizes.append(Size(architecture, costs, "; ".join(filter(None, broken))))
+    return sizes
 
 
-def estimate_bytes(schema: Schema, encoded: int, units: int, draws: int) -> int:
-    """Estimated size in fp32: encoder tables, units (two fifths dense, the rest three columns each) and head."""
-    outputs = max(1, len(schema.classes))
-    total = units * draws
-    dense = 0.4 * total
-    numbers = 70 * len(schema.numbers) + dense * (encoded + 1) + (total - dense) * 12 + (encoded + total + 1) * outputs
-    return OVERHEAD_BYTES + 4 * round(numbers)
+def _over(cost: Cost, limits: Limits, target: str) -> str:
+    """Which limits a cost breaks, in words."""
+    parts = []
+    if limits.flash_bytes is not None and cost.flash_bytes > limits.flash_bytes:
+        parts.append(f"about {cost.flash_bytes:,} bytes of flash, {limits.flash_bytes:,} allowed")
+    if limits.ram_bytes is not None and cost.ram_bytes > limits.ram_bytes:
+        parts.append(f"about {cost.ram_bytes:,} bytes of RAM, {limits.ram_bytes:,} allowed")
+    if limits.latency_ms is not None and cost.latency_us is not None and cost.latency_us > 1000 * limits.latency_ms:
+        parts.append(f"about {cost.latency_us / 1000:.3g} ms, {limits.latency_ms:g} ms allowed")
+    return f"{target}: {' and '.join(parts)}" if parts else ""

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from modelgpt_edge.commands.options import FORCE, JSON
-from modelgpt_edge.commands.printing import print_json, progress_bar, size, table
+from modelgpt_edge.commands.printing import print_json, progress_bar, size, table, time_of
+from modelgpt_edge.commands.quantity import read_bytes, read_latency
+from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.wording import clean, counted, figure, interval, shown
 
 LONGEST = 100  # characters of a name from the file
@@ -44,6 +46,17 @@ METRICS = {
     metavar="DEVICE",
     help="Device to build for, may be repeated; see `targets`. Default: those the task names, else x86.",
 )
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    help="Backend to compile by, may be repeated; see `targets`. Default: each target's usual ones.",
+)
+@click.option("--max-latency", metavar="TIME", help="Longest one row may take, such as 5ms; overrules the task's text.")
+@click.option("--max-flash", metavar="SIZE", help="Most bytes the model may take on the device, such as 64kB.")
+@click.option("--max-ram", metavar="SIZE", help="Most working memory it may take, such as 16kB.")
+@click.option("--dry-run", is_flag=True, help="Tell which sizes will fit, and generate nothing; exit 5 where none does.")
 @click.option("--out", type=click.Path(), metavar="FOLDER", help="Package to write. Default: the data file's name with .edge.")
 @click.option("--test", type=click.Path(), metavar="FILE", help="Labelled rows for the score; cross-validated where not given.")
 @click.option(
@@ -63,6 +76,11 @@ def command(
     label: str | None,
     kind: str | None,
     targets: tuple[str, ...],
+    backends: tuple[str, ...],
+    max_latency: str | None,
+    max_flash: str | None,
+    max_ram: str | None,
+    dry_run: bool,
     out: str | None,
     test: str | None,
     draws: int,
@@ -76,6 +94,12 @@ def command(
     \b
     modelgpt-edge build --task "predict heart disease" --data heart.csv --label target --target jetson --out heart.edge
     """
+    limits = Limits(
+        read_latency("--max-latency", max_latency), read_bytes("--max-flash", max_flash), read_bytes("--max-ram", max_ram)
+    )
+    if dry_run:
+        _dry_run(task, data, label, kind, targets, backends, draws, limits, as_json)
+        return
     from modelgpt_edge import build
 
     place = Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge" if out is None else out
@@ -86,11 +110,13 @@ def command(
             label=label,
             kind=kind,
             target=targets,
+            backend=backends,
             out=place,
             test=test,
             seed=seed,
             draws=draws,
             generator=generator,
+            limits=limits,
             force=force,
             progress=progress,
         )
@@ -98,6 +124,44 @@ def command(
         print_json(built.report)
     else:
         click.echo(_text(built.report, targets))
+
+
+def _dry_run(
+    task: str,
+    data: str,
+    label: str | None,
+    kind: str | None,
+    targets: tuple[str, ...],
+    backends: tuple[str, ...],
+    draws: int,
+    limits: Limits,
+    as_json: bool,
+) -> None:
+    """Tell what will fit; BudgetError where nothing does, after the table that shows by how much."""
+    from modelgpt_edge.architecture.choice import require_fit
+    from modelgpt_edge.pipeline import plan
+
+    understood, frontier = plan(
+        task, data, label=label, kind=kind, target=targets, backend=backends, draws=draws, limits=limits
+    )
+    points = [point.to_json() for point in frontier]
+    requirement = understood.requirement
+    if as_json:
+        print_json(
+            {
+                "requirement": {"sentence": requirement.sentence, "targets": list(requirement.targets)},
+                "frontier": points,
+                "fits": any(p["fits"] for p in points),
+                "notes": list(understood.notes),
+            }
+        )
+    else:
+        click.echo(f"Requirement   {requirement.sentence}")
+        click.echo(f"Targets       {', '.join(_resolved(t, targets) for t in requirement.targets)}\n")
+        click.echo(sizes_table(points))
+        for note in understood.notes:
+            click.echo(f"Note          {clean(note, 500)}")
+    require_fit(understood.sizes)
 
 
 def _text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
@@ -115,6 +179,8 @@ def _text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         _scores(report),
         "",
         _variants(report),
+        "",
+        sizes_table(report["frontier"]),
         "",
         f"Checks        {_checks(report)}",
         *(f"Note          {clean(note, 500)}" for note in report["notes"]),
@@ -179,16 +245,57 @@ def _scores(report: dict[str, Any]) -> str:
 def _variants(report: dict[str, Any]) -> str:
     rows = []
     for v in report["variants"]:
-        latency = f"{v['latency_us']:.0f} us" if v["latency_us"] is not None else "-"
-        agreement = f"{v['agreement']:.1%}" if v["agreement"] is not None else f"{v['relative_rms']:.0e} off"
+        latency = _row_cost(v)
+        agreement = _agreement(v)
         name = f"{v['target']} {v['backend']} {v['precision']}"
-        rows.append([name, size(v["bytes"]), latency, agreement, v["status"] if v["kept"] else "left out", v["because"]])
-    text = table(["variant", "size", "one row", "agrees", "checked", "why"], rows, right=(1, 2, 3))
+        loss = "-" if v["loss"] is None else f"{max(0.0, v['loss']):.1%}"
+        state = v["status"] if v["kept"] else "left out"
+        rows.append([name, size(v["bytes"]), latency, agreement, loss, state, v["because"]])
+    text = table(["variant", "size", "one row", "agrees", "loss", "checked", "why"], rows, right=(1, 2, 3, 4))
     words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"
-    return f"{text}\n  one row: median time here, one thread; {words}"
+    lines = [
+        text,
+        "  one row: median time here, one thread, or instructions counted by the emulator",
+        f"  {words}",
+        "  loss: how much accuracy (or R squared) on those rows is lost to fp32",
+    ]
+    return "\n".join(lines)
+
+
+def _row_cost(variant: dict[str, Any]) -> str:
+    if variant["latency_us"] is not None:
+        return time_of(variant["latency_us"])
+    count = variant["profile"].get("instructions")
+    return "-" if count is None else f"{count:,} instr."
+
+
+def _agreement(variant: dict[str, Any]) -> str:
+    if variant["agreement"] is not None:
+        return f"{variant['agreement']:.1%}"
+    return "-" if variant["relative_rms"] is None else f"{variant['relative_rms']:.0e} off"
+
+
+def sizes_table(points: list[dict[str, Any]]) -> str:
+    """The frontier for people: what every size costs and scores, and which was taken."""
+    targets = list(points[0]["costs"])
+    scored = points[0]["score"] is not None
+    rows = []
+    for p in points:
+        name = f"{p['units']} units x {p['draws']}" if p["units"] else "linear"
+        costs = [_cost(p["costs"][t]) for t in targets]
+        score = [interval({"value": p["score"], "low": p["low"], "high": p["high"]})] if scored else []
+        rows.append([name, size(p["bytes"]), *costs, *score, "taken" if p["chosen"] else "" if p["fits"] else p["over"]])
+    head = ["size", "fp32", *targets, *([f"{points[0]['metric']} [95 %]"] if scored else []), ""]
+    words = "  a target's columns: flash, RAM and time of one row, estimated for the smallest form that it takes"
+    return table(head, rows) + "\n" + words + ("; scores: of held-out rows, the same for all" if scored else "")
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    latency = "" if cost["latency_us"] is None else f", {time_of(cost['latency_us'])}"
+    return f"{size(cost['flash_bytes'])}, {size(cost['ram_bytes'])}{latency}"
 
 
 def _checks(report: dict[str, Any]) -> str:
     hops = report["checks"]
-    worst = max(hops, key=lambda h: h["max_abs"])
+    worst = max(hops, key=lambda h: h["max_abs"] or 0.0)
     return f"{len(hops)} hops match the fp32 reference; largest difference {worst['max_abs']:.1e} ({worst['name']})"

@@ -7,16 +7,27 @@ from dataclasses import asdict
 import click
 
 from modelgpt_edge.commands.options import JSON
-from modelgpt_edge.commands.printing import print_json, table
+from modelgpt_edge.commands.printing import print_json, progress_bar, table
 
 
 @click.command("doctor")
+@click.option("--setup", metavar="EMULATOR", help="Download an emulator's files into the cache: aarch64 or browser.")
 @JSON
-def command(as_json: bool) -> int:
+def command(setup: str | None, as_json: bool) -> int:
     """Tell what works on this machine, what is missing, and the line that cures it.
 
     Exit 4 where something that every use needs is missing or broken.
     """
+    if setup is not None:
+        from modelgpt_edge.targets.setup import set_up
+
+        with progress_bar() as progress:
+            place = set_up(setup, progress)
+        if as_json:
+            print_json({"setup": setup, "folder": str(place)})
+        else:
+            click.echo(f"{setup} is set up in {place}")
+        return 0
     from modelgpt_edge.targets.doctor import diagnose
 
     findings = diagnose()

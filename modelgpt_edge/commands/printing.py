@@ -32,7 +32,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
 
 def size(count: int) -> str:
     """Bytes for people, in kB of 1,024."""
-    return f"{count} B" if count < 1024 else f"{count / 1024:.0f} kB" if count < 1 << 20 else f"{count / (1 << 20):.1f} MB"
+    if count < 1 << 20:
+        return f"{count} B" if count < 1 << 10 else f"{count / (1 << 10):.0f} kB"
+    return f"{count / (1 << 20):.1f} MB" if count < 1 << 30 else f"{count / (1 << 30):.3g} GB"
+
+
+def time_of(microseconds: float) -> str:
+    """A time for people."""
+    if microseconds < 1000:
+        return f"{microseconds:.0f} us"
+    return f"{microseconds / 1000:.3g} ms" if microseconds < 1e6 else f"{microseconds / 1e6:.3g} s"
 
 
 @contextmanager

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from modelgpt_edge.commands.options import JSON
-from modelgpt_edge.commands.printing import print_json, table
+from modelgpt_edge.commands.printing import print_json, size, table
 
 
 @click.command("targets")
 @JSON
 def command(as_json: bool) -> None:
-    """List the devices that can be built for, and how each is checked."""
-    from modelgpt_edge.targets.builtin import BACKENDS
+    """List the devices that can be built for, and how each is checked on this machine."""
+    from modelgpt_edge.targets.backend import Availability
+    from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
     from modelgpt_edge.targets.registry import list_targets
+    from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
 
     targets = list_targets()
-    found = {name: backend.probe() for name, backend in BACKENDS.items()}
+    backends = {name: backend.probe() for name, backend in BACKENDS.items()}
+    emulators = {name: emulator.probe() for name, emulator in EMULATORS.items()}
+
+    def checked(target: Target) -> str:
+        """How an artefact would be checked here and now."""
+        if target.checked == RUNS_HERE:
+            return RUNS_HERE if target.is_here else BUILT_NOT_RUN
+        there = target.emulator is not None and emulators[target.emulator].available
+        return target.checked if there or target.checked == BUILT_NOT_RUN else f"{BUILT_NOT_RUN}: no {target.emulator}"
+
     if as_json:
-        print_json([t.to_json() | {"available": {b: found[b].available for b in t.backends if b in found}} for t in targets])
+        print_json(
+            [
+                t.to_json()
+                | {"available": {b: backends[b].available for b in t.backends if b in backends}, "checked_here": checked(t)}
+                for t in targets
+            ]
+        )
         return
-    rows = [[t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), ", ".join(t.precisions), t.checked] for t in targets]
-    click.echo(table(["target", "also called", "device", "backends", "precisions", "checked"], rows))
-    click.echo("  checked: whether artefacts run on this machine before they ship\n")
-    for name, availability in found.items():
-        state = f"works here, {availability.version}" if availability.available else f"not here: {availability.reason}"
-        cure = f". {availability.how_to_get_it}" if availability.how_to_get_it else ""
-        click.echo(f"{name}: {state}{cure}")
+
+    def limits(target: Target) -> str:
+        sizes = [f"{size(n)} {what}" for n, what in ((target.flash_bytes, "flash"), (target.ram_bytes, "RAM")) if n]
+        return ", ".join(sizes)
+
+    rows = [[t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), limits(t), checked(t)] for t in targets]
+    click.echo(table(["target", "also called", "device", "backends", "at least", "checked here"], rows))
+    click.echo("  backends: in order of preference; at least: what a small device of the name has, a build's budget")
+    click.echo("  checked here: whether artefacts run before they ship, on this machine or in an emulator\n")
+    missing: Mapping[str, Availability] = {**backends, **emulators}
+    for name, found in missing.items():
+        state = f"works here, {found.version}" if found.available else f"not here: {found.reason}"
+        click.echo(f"{name}: {state}{f'. {found.how_to_get_it}' if found.how_to_get_it else ''}")

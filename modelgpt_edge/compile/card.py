@@ -103,7 +103,11 @@ def _rest(columns: Sequence[object]) -> list[str]:
 def _making(manifest: Manifest) -> list[str]:
     generator, architecture = manifest.generator, manifest.architecture
     how = {"floor": "hidden units drawn from the table, heads solved; nothing was trained", "linear": "linear heads, solved"}
-    by = {"guard": "the guard chose it: it predicts held-out rows best", "user": "the user asked for it"}
+    by = {
+        "guard": "the guard chose it: it predicts held-out rows best",
+        "user": "the user asked for it",
+        "refit": "the package had it before its refit",
+    }
     units = f"{architecture['units']} hidden units x {counted(architecture['draws'], 'draw')}"
     blend = generator["blend"]
     return [

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Child, Floats
-from modelgpt_edge.compile.golden import golden_rows
+from modelgpt_edge.compile.candidate import Candidate, Probe
+from modelgpt_edge.compile.golden import golden_codes, golden_rows
 from modelgpt_edge.compile.graph import raw_graph
-from modelgpt_edge.compile.variants import Candidate, Probe, compile_target
+from modelgpt_edge.compile.selection import within
+from modelgpt_edge.compile.source import ChildSource, calibrate
+from modelgpt_edge.compile.variants import compile_target, measure
 from modelgpt_edge.data.table import Rows
-from modelgpt_edge.errors import BudgetError, GateError, TargetUnavailableError
+from modelgpt_edge.errors import GateError
 from modelgpt_edge.gate import Hop, compare, require
 from modelgpt_edge.golden import Golden
+from modelgpt_edge.limits import NO_LIMITS, Limits
+from modelgpt_edge.targets.backend import Files
+from modelgpt_edge.targets.backends import BACKENDS
 from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.targets.target import Target
 
@@ -45,72 +51,97 @@ def compile_child(
     rows: Rows,
     targets: tuple[Target, ...],
     version: str,
-    library: Future[bytes] | None = None,
-    flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
+    backends: Sequence[str] = (),
+    progress: Callable[[str, float], None] = lambda stage, share: None,
 ) -> Compiled:
     """Compile a child for targets and pass every kept artefact through the gate.
 
     Args:
         unfused: outputs (M, K) on the first M rows before the draws were merged into the child.
         rows: typed rows of the table, for golden rows, calibration and measurement.
-        library: the C template, being compiled; None where there is no native form.
-        flash_bytes: what a variant may take on the device; None without a limit.
+        limits: of the task; a target's own are tighter where they are.
+        backends: those asked for by name; empty for each target's usual ones.
 
     Raises:
         GateError: names the first hop that left its tolerance.
-        BudgetError: no variant of a target fits the flash limit.
+        BudgetError: no variant of a target fits the limits.
+        TargetUnavailableError: a target's toolchain isn't here.
     """
+    ready = _examine(child, unfused, rows, version)
+    candidates: list[Candidate] = []
+    notes: list[str] = []
+    for done, target in enumerate(targets):
+        progress("compiling", done / len(targets))
+        found, missing = compile_target(target, ready.source, ready.probe, ready.golden, backends)
+        budget = limits.within(target.flash_bytes, target.ram_bytes)
+        candidates += within(found, budget.flash_bytes, budget.ram_bytes, budget.latency_ms)
+        notes += missing
+    return ready.finish(candidates, tuple(notes))
+
+
+def refit_child(child: Child, unfused: Floats, rows: Rows, variants: Sequence[Fitted], version: str) -> Compiled:
+    """Put a child's weights into variants that were compiled for another one of the same shapes, and pass them through the gate.
+
+    Args:
+        unfused, rows: as for `compile_child`.
+
+    Raises:
+        GateError: names the first hop that left its tolerance.
+        TargetUnavailableError: a variant can't be refitted without a toolchain that isn't here.
+    """
+    ready = _examine(child, unfused, rows, version)
+    candidates = []
+    for variant in variants:
+        backend = BACKENDS[variant.backend]
+        artefact = backend.refit(variant.files, ready.source, variant.target, variant.precision)
+        candidates.append(
+            measure(variant.target, backend, variant.precision, artefact, ready.source, ready.probe, ready.golden)
+        )
+    return ready.finish(candidates, ())
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A compiled variant whose weights are to be replaced."""
+
+    target: Target
+    backend: str
+    precision: str
+    files: Files
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """A child that passed the first hops, and what its compiled forms are measured with."""
+
+    source: ChildSource
+    probe: Probe
+    golden: Golden
+    truth: bytes
+    hops: list[Hop]
+
+    def finish(self, candidates: list[Candidate], notes: tuple[str, ...]) -> Compiled:
+        """What was made, once every kept form has passed the gate."""
+        hops = [*self.hops, *(c.hop for c in candidates if c.kept and c.hop is not None)]
+        require(hops)
+        return Compiled(self.truth, self.golden, tuple(candidates), tuple(hops), notes)
+
+
+def _examine(child: Child, unfused: Floats, rows: Rows, version: str) -> _Examined:
+    """The hops before any target: emitted numbers, merged draws, the ONNX model."""
     _check_emitted(child)
-    native, notes = _native_library(library)
     probe = Probe.of(child, rows)
     golden = golden_rows(child, rows)
-    hops = [compare("fuse", unfused, probe.outputs[: len(unfused)], "fp32", golden.unit)]
-    require(hops)
+    fused = compare("fuse", unfused, probe.outputs[: len(unfused)], "fp32", golden.unit)
+    require([fused])
     truth = raw_graph(child, version).SerializeToString()
-    hops.append(_run_truth(truth, child, golden))
-    candidates = [
-        candidate
-        for target in targets
-        for candidate in _within(
-            compile_target(target, child, probe, golden, native, version), _least(flash_bytes, target.flash_bytes)
-        )
-    ]
-    hops += [c.hop for c in candidates if c.kept]
+    hops = [fused, _run_truth(truth, child, golden)]
     require(hops)
-    return Compiled(truth, golden, tuple(candidates), tuple(hops), notes)
-
-
-def _least(*limits: int | None) -> int | None:
-    """The tightest of the limits given."""
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _native_library(library: Future[bytes] | None) -> tuple[bytes | None, tuple[str, ...]]:
-    """The compiled C template; None and a note where the compiler failed, since ONNX Runtime serves as well."""
-    try:
-        return (None if library is None else library.result()), ()
-    except TargetUnavailableError as error:
-        return None, (f"there is no native variant: {error}",)
-
-
-def _within(candidates: list[Candidate], flash_bytes: int | None) -> list[Candidate]:
-    """Candidates of a target, those over the flash limit left out; BudgetError where none fits."""
-    if flash_bytes is None:
-        return candidates
-    over = f"over the limit of {flash_bytes:,} bytes"
-    checked = [c if c.bytes <= flash_bytes else replace(c, kept=False, because=over) for c in candidates]
-    if any(c.kept for c in checked):
-        return checked
-    fitting = next((c for c in checked if c.bytes <= flash_bytes and c.hop.passed), None)
-    if fitting is None:
-        smallest = min(candidates, key=lambda c: c.bytes)
-        raise BudgetError(
-            f"no variant for {smallest.target} fits the flash limit",
-            where="budget",
-            seen=f"{flash_bytes:,} bytes",
-            cure=f"The smallest, {smallest.precision}, takes {smallest.bytes:,} bytes: raise the limit or drop columns.",
-        )
-    return [replace(c, kept=True, because="the best that fits the flash limit") if c is fitting else c for c in checked]
+    # Golden rows go to the clip: ranges of the table's rows alone would let int8 fail on a row beyond them, and gain little.
+    hard = child.encoder.encode(golden.numbers, golden_codes(child.encoder, golden.words))
+    source = ChildSource(child, version, calibrate(child, np.concatenate([probe.encoded, hard])))
+    return _Examined(source, probe, golden, truth, hops)
 
 
 def _check_emitted(child: Child) -> None:

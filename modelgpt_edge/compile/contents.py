@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
 from modelgpt_edge.architecture.architecture import Architecture
+from modelgpt_edge.child_file import CHILD, child_bytes
 from modelgpt_edge.compile.card import model_card
 from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.compile.frontier_picture import draw_frontier
 from modelgpt_edge.compile.package import sha256
 from modelgpt_edge.compile.picture import draw_report
-from modelgpt_edge.manifest import CARD, CHECKS, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
+from modelgpt_edge.frontier import Point
+from modelgpt_edge.manifest import CARD, CHECKS, FRONTIER, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
 from modelgpt_edge.parameters.generate import Generated, Scores
-from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 
 TOOLS = ("modelgpt-edge", "numpy", "onnx", "onnxruntime")
 
 
 def describe(
-    request: Request,
     requirement: Requirement,
     columns: tuple[str, ...],
     architecture: Architecture,
     generated: Generated,
     scores: Scores,
     compiled: Compiled,
+    seed: int,
+    chosen_by: str,
 ) -> Manifest:
     """The manifest of a build, checksums not yet in it.
 
     Args:
         columns: names of the table's columns but the label.
         scores: of the child, the plain linear model and the baseline, to be shown.
+        chosen_by: who chose the generator: ``guard``, ``user`` or, where weights were replaced, ``refit``.
     """
     child = generated.child
     kept = [c for c in compiled.candidates if c.kept]
@@ -45,26 +50,33 @@ def describe(
         classes=child.classes,
         architecture={
             "template": architecture.template,
-            "units": child.units.count // max(1, architecture.draws),
+            "units": architecture.units if child.units.count else 0,
             "draws": architecture.draws if child.units.count else 0,
             "parameters": child.parameters,
+            "macs": architecture.macs,
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
         generator={
             "name": generated.generator,
             "blend": asdict(generated.blend),
-            "chosen_by": "user" if request.generator else "guard",
+            "chosen_by": chosen_by,
         },
         score=asdict(scores),
-        seed=request.seed,
-        variants=tuple(Variant(c.target, c.backend, c.precision, c.path, c.front, c.status, c.bytes) for c in kept),
+        seed=seed,
+        variants=tuple(Variant(c.target, c.backend, c.precision, c.path, c.front, c.checked, c.bytes) for c in kept),
         versions={"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
     )
 
 
-def package_files(manifest: Manifest, generated: Generated, compiled: Compiled, notes: tuple[str, ...]) -> dict[str, bytes]:
-    """Contents of the package by path, the manifest with their checksums last."""
-    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes()}
+def package_files(
+    manifest: Manifest, generated: Generated, compiled: Compiled, frontier: Sequence[Point], notes: tuple[str, ...]
+) -> dict[str, bytes]:
+    """Contents of the package by path, the manifest with their checksums last.
+
+    Args:
+        frontier: the sizes that were weighed; none where only weights were replaced.
+    """
+    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes(), CHILD: child_bytes(generated.child)}
     kept = [c for c in compiled.candidates if c.kept]
     for candidate, variant in zip(kept, manifest.variants):
         files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
@@ -72,10 +84,13 @@ def package_files(manifest: Manifest, generated: Generated, compiled: Compiled, 
     files[REPORT] = draw_report(
         generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
     ).encode()
+    if frontier:
+        files[FRONTIER] = draw_frontier(frontier).encode()
     values = sealed(manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}})
     checks = {
         "hops": [h.to_json() for h in compiled.hops],
         "candidates": [c.to_json() for c in compiled.candidates],
+        "frontier": [point.to_json() for point in frontier],
         "generation_seconds": generated.seconds,
     }
     return files | {CHECKS: _json(checks), MANIFEST: _json(values)}

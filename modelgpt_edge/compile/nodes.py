@@ -46,9 +46,15 @@ class Graph:
 
     def add(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
         """Append a node with one output; the output's name is returned."""
-        unique = self._unique(name or op.lower())
-        self._nodes.append(helper.make_node(op, list(inputs), [unique], name=f"{unique}_node", domain=domain, **attributes))
-        return unique
+        return self.add_many(op, *inputs, outputs=1, name=name, domain=domain, **attributes)[0]
+
+    def add_many(
+        self, op: str, *inputs: str, outputs: int, name: str = "", domain: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
+        """Append a node with several outputs; their names are returned."""
+        made = tuple(self._unique(name or op.lower()) for _ in range(outputs))
+        self._nodes.append(helper.make_node(op, list(inputs), list(made), name=f"{made[0]}_node", domain=domain, **attributes))
+        return made
 
     def model(self, producer_version: str) -> onnx.ModelProto:
         """The finished model, checked."""

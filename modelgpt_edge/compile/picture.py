@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats
+from modelgpt_edge.compile.svg import BLUE, EMPTY, INK, LEFT, PAPER, heading, marks, short, svg, text
 
 MOST_CLASSES = 20
 MOST_POINTS = 1_000
-INK, PAPER, BLUE, EMPTY = "#1b1f24", "#ffffff", (31, 111, 178), (244, 246, 248)
-LEFT = 24
 
 
 def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
@@ -30,20 +27,20 @@ def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: 
     shown = np.sort(np.argsort(-table.sum(1), kind="stable")[:MOST_CLASSES])
     rows = np.maximum(table[shown].sum(1), 1)
     table = table[np.ix_(shown, shown)]
-    names = [_short(classes[i]) for i in shown]
+    names = [short(classes[i]) for i in shown]
     longest = max(map(len, names))
     cell, left, top = 46, 30 + 8 * longest, 76 + 5 * longest  # a slanted name rises by five pixels a letter
     size = cell * len(names)
-    title = f"Held-out predictions of {_short(label, 40)}"
+    title = f"Held-out predictions of {short(label, 40)}"
     parts = [
-        _heading(title),
-        _text(LEFT, 50, "rows: what was true; columns: what was predicted; shade: share of the row", size=12),
+        heading(title),
+        text(LEFT, 50, "rows: what was true; columns: what was predicted; shade: share of the row", size=12),
     ]
     for i, name in enumerate(names):
         y = top + i * cell
-        parts.append(_text(left - 8, y + cell / 2 + 4, name, anchor="end"))
+        parts.append(text(left - 8, y + cell / 2 + 4, name, anchor="end"))
         x = left + i * cell + cell / 2
-        parts.append(f'<g transform="translate({x},{top - 8}) rotate(-35)">{_text(0, 0, name)}</g>')
+        parts.append(f'<g transform="translate({x},{top - 8}) rotate(-35)">{text(0, 0, name)}</g>')
         for j in range(len(names)):
             share = table[i, j] / rows[i]
             fill = "rgb({},{},{})".format(*(round(e + (c - e) * share) for c, e in zip(BLUE, EMPTY)))
@@ -52,13 +49,13 @@ def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: 
             if table[i, j]:
                 ink = PAPER if share > 0.55 else INK
                 parts.append(
-                    _text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink)
+                    text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink)
                 )
     if count > len(names):
         parts.append(
-            _text(left, top + size + 22, f"{count - len(names)} classes, with no more rows than these, are not shown", size=12)
+            text(left, top + size + 22, f"{count - len(names)} classes, with no more rows than these, are not shown", size=12)
         )
-    return _svg(max(left + size + 8 * longest, LEFT + 11 * len(title), 540), top + size + 40, parts)
+    return svg(max(left + size + 8 * longest, LEFT + 11 * len(title), 540), top + size + 40, parts)
 
 
 def _scatter(predicted: NDArray[np.float64], truth: NDArray[np.float64], label: str) -> str:
@@ -66,8 +63,8 @@ def _scatter(predicted: NDArray[np.float64], truth: NDArray[np.float64], label: 
     low, high = float(min(predicted.min(), truth.min())), float(max(predicted.max(), truth.max()))
     margin = 0.03 * (high - low) or 0.5
     low, high = low - margin, high + margin
-    marks = _marks(low, high)
-    left, top, size = 40 + 8 * max(len(text) for _, text in marks), 70, 420
+    ticks = marks(low, high)
+    left, top, size = 40 + 8 * max(len(words) for _, words in ticks), 70, 420
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * size
@@ -75,50 +72,19 @@ def _scatter(predicted: NDArray[np.float64], truth: NDArray[np.float64], label: 
     def y(value: float) -> float:
         return top + size - (value - low) / (high - low) * size
 
-    title = f"Held-out predictions of {_short(label, 40)}"
+    title = f"Held-out predictions of {short(label, 40)}"
     parts = [
-        _heading(title),
-        _text(LEFT, 50, "across: what was true; up: what was predicted; on the line is right", size=12),
+        heading(title),
+        text(LEFT, 50, "across: what was true; up: what was predicted; on the line is right", size=12),
         f'<rect x="{left}" y="{top}" width="{size}" height="{size}" fill="none" stroke="#c8ccd1"/>',
         f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="{INK}" stroke-dasharray="5 4"/>',
     ]
-    for value, text in marks:
-        parts.append(_text(x(value), top + size + 18, text, anchor="middle"))
-        parts.append(_text(left - 8, y(value) + 4, text, anchor="end"))
+    for value, words in ticks:
+        parts.append(text(x(value), top + size + 18, words, anchor="middle"))
+        parts.append(text(left - 8, y(value) + 4, words, anchor="end"))
     colour = "rgb({},{},{})".format(*BLUE)
     parts += [
         f'<circle cx="{x(t):.1f}" cy="{y(p):.1f}" r="3" fill="{colour}" fill-opacity="0.45"/>'
         for t, p in zip(truth[pick], predicted[pick])
     ]
-    return _svg(max(left + size + 40, LEFT + 11 * len(title)), top + size + 40, parts)
-
-
-def _marks(low: float, high: float) -> list[tuple[float, str]]:
-    """Round values on an axis, three to six of them, and how to write them."""
-    rough = (high - low) / 5
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = power * min(m for m in (1, 2, 5, 10, 20) if m * power >= rough)
-    values = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
-    if max(abs(low), abs(high)) >= 1e7 or step < 1e-4:
-        return [(float(v), f"{v:.4g}") for v in values]
-    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
-    return [(float(v), f"{v + 0.0:,.{digits}f}") for v in values]
-
-
-def _heading(text: str) -> str:
-    return _text(LEFT, 28, text, size=17, weight="bold")
-
-
-def _text(x: float, y: float, text: str, size: int = 13, anchor: str = "start", fill: str = INK, weight: str = "normal") -> str:
-    style = f'font-size="{size}" text-anchor="{anchor}" fill="{fill}" font-weight="{weight}"'
-    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(text)}</text>'
-
-
-def _short(text: str, most: int = 16) -> str:
-    text = "".join(c for c in text if c.isprintable())
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _svg(width: float, height: float, parts: list[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" font-family="sans-serif">'
-    return "\n".join([head, f'<rect width="100%" height="100%" fill="{PAPER}"/>', *parts, "</svg>"]) + "\n"
+    return svg(max(left + size + 40, LEFT + 11 * len(title)), top + size + 40, parts)

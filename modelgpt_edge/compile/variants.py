@@ -1,245 +1,150 @@
-"""Derive the compiled variants of each target, gate each, and choose precisions by measurement."""
+"""Derive the compiled forms of each target by its backends, run each the nearest way to the device, and measure it."""
 
 from __future__ import annotations
 
-import json
-import platform
 import tempfile
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import save
 
-from modelgpt_edge.child import Child, Floats, Ints
+from modelgpt_edge.child import Child
+from modelgpt_edge.compile.candidate import Candidate, Probe, agreement
 from modelgpt_edge.compile.golden import golden_codes
-from modelgpt_edge.compile.graph import core_graph, packed_graph
-from modelgpt_edge.compile.native.tables import native_tables
-from modelgpt_edge.compile.precision import FP16, FP32, INT8, Precision
-from modelgpt_edge.data.table import Rows
-from modelgpt_edge.encoder_file import encoder_bytes
-from modelgpt_edge.gate import Hop, compare
+from modelgpt_edge.compile.selection import keep_best
+from modelgpt_edge.compile.source import ChildSource
+from modelgpt_edge.errors import PackageError, TargetUnavailableError
+from modelgpt_edge.gate import compare
 from modelgpt_edge.golden import Golden
-from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
-from modelgpt_edge.targets.onnxruntime import open_session
-from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE, Target
+from modelgpt_edge.targets.backend import Artefact, Backend
+from modelgpt_edge.targets.backends import BACKENDS, backends_of
+from modelgpt_edge.targets.running import Opened, open_nearest
+from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_EMULATED, Target
 
-Run = Callable[[Floats, Ints], Floats]
-ROWS = 2_000
-CALLS = 200
-# int8 is taken where it is quicker by a tenth and loses at most half a point; otherwise it isn't worth its rounding.
-QUICKER, LOSS = 0.9, 0.005
-WHY = {"native": "compiled by the C compiler here", "tensorrt": "with the recipe for the board's engine"}
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Rows that candidates are measured on: packed inputs, the reference's outputs and the labels."""
-
-    numbers: Floats
-    codes: Ints
-    outputs: Floats
-    labels: NDArray[Any]
-
-    @staticmethod
-    def of(child: Child, rows: Rows) -> Probe:
-        """The first 2,000 rows."""
-        rows = rows.take(slice(ROWS))
-        numbers, codes = child.encoder.pack(rows.numbers, rows.words, len(rows))
-        return Probe(numbers, codes, child.outputs(child.encoder.encode(numbers, codes)), rows.labels)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A compiled form and what it measured.
-
-    Attributes:
-        files: contents by file name.
-        latency_us: median microseconds of one row here; None where it can't be told from here.
-        training_accuracy: on the table's own rows, or R squared for regression; beside that of fp32 it tells the loss.
-        agreement: share of those rows with the reference's label; None for regression.
-        kept: whether it is in the package, and why, in `because`.
-    """
-
-    target: str
-    backend: str
-    precision: str
-    front: str
-    status: str
-    files: Mapping[str, bytes]
-    latency_us: float | None
-    training_accuracy: float
-    agreement: float | None
-    hop: Hop
-    kept: bool
-    because: str
-
-    @property
-    def path(self) -> str:
-        """Its folder in a package."""
-        return f"variants/{self.target}-{self.backend}-{self.precision}"
-
-    @property
-    def bytes(self) -> int:
-        """Size of its folder."""
-        return sum(map(len, self.files.values()))
-
-    def to_json(self) -> dict[str, Any]:
-        """The measurements as JSON values."""
-        names = (
-            "target",
-            "backend",
-            "precision",
-            "status",
-            "bytes",
-            "latency_us",
-            "training_accuracy",
-            "agreement",
-            "kept",
-            "because",
-        )
-        return {**{name: getattr(self, name) for name in names}, "relative_rms": self.hop.relative_rms}
+EMULATED_ROWS = 256
 
 
 def compile_target(
-    target: Target, child: Child, probe: Probe, golden: Golden, library: bytes | None, version: str
-) -> list[Candidate]:
-    """Candidates of a target, best first.
+    target: Target, source: ChildSource, probe: Probe, golden: Golden, wanted: Sequence[str] = ()
+) -> tuple[list[Candidate], tuple[str, ...]]:
+    """Candidates of a target, the best of each backend kept, and notes on backends that could not be used.
 
-    For TensorRT fp16 and int8, both kept where the gate passes them, and fp32 where it stops fp16. For ONNX Runtime fp32 and
-    int8, the better kept; before them the native form where a target wants it and there is a C compiler.
+    Args:
+        wanted: backends asked for by name; empty for those that a build uses unasked.
+
+    Raises:
+        TargetUnavailableError: a backend asked for, or every one that there is, has no toolchain here.
     """
-    if target.backends[0] == "tensorrt":
-        wanted = [p for p in (FP16, INT8) if p.name in target.precisions]
-        forms = [_tensorrt(target, child, p, probe, golden, version) for p in wanted]
-        if not forms[0].hop.passed:
-            forms.insert(0, _tensorrt(target, child, FP32, probe, golden, version))
-        stopped = [replace(c, kept=False, because=f"left out by the gate: {c.hop.failure}") for c in forms]
-        return [form if form.hop.passed or form.precision == "fp32" else out for form, out in zip(forms, stopped)]
-    fp32 = _onnxruntime(target, child, FP32, probe, golden, version)
-    if "int8" not in target.precisions:
-        candidates = [fp32]
-    else:
-        candidates = _keep_better(fp32, _onnxruntime(target, child, INT8, probe, golden, version))
-    if "native" in target.backends and library is not None and _is_here(target):
-        candidates = [_native(target, child, library, probe, golden), *candidates]
-    return candidates
+    candidates: list[Candidate] = []
+    missing: dict[str, TargetUnavailableError] = {}
+    for name in backends_of(target, wanted):
+        backend = BACKENDS[name]
+        try:
+            forms = [
+                measure(target, backend, p, backend.compile(source, target, p), source, probe, golden)
+                for p in precisions_of(target, backend, source.child)
+            ]
+        except TargetUnavailableError as error:
+            # Asked for by name, or what makes a GPU a target at all: something else instead would not be what was meant.
+            if wanted or (target.sm is not None and name == target.backends[0]):
+                raise
+            missing[name] = error
+            continue
+        candidates += keep_best(forms)
+    if not candidates:
+        raise next(iter(missing.values()))
+    notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]
+    proxies = [(c, c.facts["proxy"]) for c in candidates if "proxy" in c.facts]
+    notes += [f"{p['validator']}, refuses {c.path}: {p['trouble']}" for c, p in proxies if not p["passed"]]
+    return candidates, tuple(notes)
 
 
-def _onnxruntime(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
-    model = packed_graph(child, version, precision).SerializeToString()
-    session = open_session(model)
-    named = {"numbers", "codes"} & {i.name for i in session.get_inputs()}
-
-    def run(numbers: Floats, codes: Ints) -> Floats:
-        feed = {name: value for name, value in (("numbers", numbers), ("codes", codes)) if name in named}
-        return np.asarray(session.run(None, feed)[0], np.float32)
-
-    return _measure(
-        target, "onnxruntime", precision.name, "packed", RUNS_HERE, {"model.onnx": model}, run, child, probe, golden
-    )
+def precisions_of(target: Target, backend: Backend, child: Child) -> list[str]:
+    """What a backend compiles of a child for a target, the preferred one first."""
+    if target.sm is not None and backend.name == "onnxruntime":
+        return ["fp32"]  # the processor beside a GPU is only what it falls back to
+    wanted = [p for p in target.precisions if p in backend.precisions]
+    if backend.name != "c" and not child.units.count:
+        # In ONNX the linear skip stays float: without hidden units there is nothing to quantise.
+        return [p for p in wanted if not p.startswith("int8")] or ["fp32"]
+    return wanted
 
 
-def _native(target: Target, child: Child, library: bytes, probe: Probe, golden: Golden) -> Candidate:
-    """The C template on the child's tables, loaded and run as the device will."""
-    files = {LIBRARY: library, TABLES: bytes(save(native_tables(child)))}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        run = open_native(Path(folder) / LIBRARY, Path(folder) / TABLES).run
-    return _measure(target, "native", "fp32", "native", RUNS_HERE, files, run, child, probe, golden)
-
-
-def _is_here(target: Target) -> bool:
-    """Whether this machine is of the target's kind, so that what runs here runs there."""
-    return target.arch == platform.machine().lower().replace("amd64", "x86_64")
-
-
-def _tensorrt(target: Target, child: Child, precision: Precision, probe: Probe, golden: Golden, version: str) -> Candidate:
-    """Explicit-precision ONNX and the recipe for building the engine, which only the board itself can."""
-    model = core_graph(child, version, precision).SerializeToString()
-    width = child.encoder.width
-    shapes = {"min": [1, width], "opt": [1, width], "max": [256, width]}
-    recipe = {
-        "input": {"name": "encoded", "shape": shapes},
-        "precision": precision.name,
-        "strongly_typed": True,
-        "workspace_bytes": 1 << 28,
-        "sm": target.sm,
-        "facts": dict(target.facts),
-    }
-    files = {
-        "model.onnx": model,
-        "encoder.safetensors": encoder_bytes(child.encoder),
-        "recipe.json": (json.dumps(recipe, indent=2) + "\n").encode(),
-    }
-    session = open_session(model)
-
-    def run(numbers: Floats, codes: Ints) -> Floats:
-        return np.asarray(session.run(None, {"encoded": child.encoder.encode(numbers, codes)})[0], np.float32)
-
-    return _measure(target, "tensorrt", precision.name, "encoded", BUILT_NOT_RUN, files, run, child, probe, golden)
-
-
-def _measure(
+def measure(
     target: Target,
-    backend: str,
+    backend: Backend,
     precision: str,
-    front: str,
-    status: str,
-    files: dict[str, bytes],
-    run: Run,
-    child: Child,
+    artefact: Artefact,
+    source: ChildSource,
     probe: Probe,
     golden: Golden,
 ) -> Candidate:
-    got = run(golden.numbers, golden_codes(child.encoder, golden.words)).reshape(golden.outputs.shape)
-    outputs = run(probe.numbers, probe.codes).reshape(probe.outputs.shape)
-    here = status == RUNS_HERE
+    """Run an artefact the nearest way to its device, hold it against the golden rows, and measure it on the probe's."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in artefact.files.items():
+            (Path(folder) / name).write_bytes(content)
+
+        def files(name: str) -> Path:
+            if name not in artefact.files:
+                raise PackageError("the variant has no such file", where=backend.name, seen=name, cure="Build anew.")
+            return Path(folder) / name
+
+        try:
+            opened = open_nearest(backend.name, files, target)
+        except TargetUnavailableError as error:
+            return _unrun(target, backend, precision, artefact, str(error))
+        if opened.checked == RUNS_EMULATED:
+            probe = probe.first(EMULATED_ROWS)
+        at, outputs = _run(opened, source, probe, golden)
+        profile: Mapping[str, Any] = {}
+        if opened.checked != BUILT_NOT_RUN:
+            try:
+                profile = backend.profile(files, target, probe.numbers, probe.codes)
+            except TargetUnavailableError:
+                profile = {}  # an emulator's clock tells nothing
+    accuracy = probe.accuracy(outputs)
+    hop = compare(f"{target.name} {backend.name} {precision}", golden.outputs, at, precision, golden.unit)
     return Candidate(
         target=target.name,
-        backend=backend,
+        backend=backend.name,
         precision=precision,
-        front=front,
-        status=status,
-        files=files,
-        latency_us=_latency(run, probe) if here else None,
-        training_accuracy=_accuracy(outputs, probe.labels),
-        agreement=float(np.mean(outputs.argmax(1) == probe.outputs.argmax(1))) if child.classes else None,
-        hop=compare(f"{target.name} {backend} {precision}", golden.outputs, got, precision, golden.unit),
-        kept=True,
-        because=WHY.get(backend, ""),
+        front=artefact.front,
+        checked=opened.checked,
+        note=opened.because,
+        files=artefact.files,
+        facts=artefact.facts,
+        profile=profile,
+        training_accuracy=accuracy,
+        loss=probe.accuracy(probe.outputs) - accuracy,
+        agreement=agreement(outputs, probe.outputs),
+        hop=hop,
     )
 
 
-def _keep_better(fp32: Candidate, int8: Candidate) -> list[Candidate]:
-    quicker = (int8.latency_us or np.inf) < QUICKER * (fp32.latency_us or 0)  # never for a board that isn't here
-    # A fp32 form that fails its gate is kept, to fail the build: int8's wider tolerance must not hide it.
-    accurate, holds = int8.training_accuracy >= fp32.training_accuracy - LOSS, int8.hop.passed and fp32.hop.passed
-    if quicker and accurate and holds:
-        why = "int8 is quicker and loses at most half a point"
-        return [replace(int8, because="quicker than fp32"), replace(fp32, kept=False, because=why)]
-    why = "loses too much accuracy" if not accurate else "is no quicker" if holds else "leaves its tolerance"
-    return [replace(fp32, because=f"int8 isn't worth it here: it {why}"), replace(int8, kept=False, because=f"it {why}")]
+def _run(opened: Opened, source: ChildSource, probe: Probe, golden: Golden) -> tuple[Any, Any]:
+    """Outputs on the golden rows and on the probe's, in one call: an emulator is slow to start."""
+    codes = golden_codes(source.child.encoder, golden.words)
+    numbers = np.concatenate([golden.numbers, probe.numbers])
+    outputs = opened.executor.run(numbers, np.concatenate([codes, probe.codes]))
+    width = golden.outputs.shape[1]
+    at, rest = np.split(outputs.reshape(-1, width), [len(golden.outputs)])
+    return at, rest
 
 
-def _latency(run: Run, probe: Probe) -> float:
-    """Median microseconds of one row in a warm process, one thread."""
-    rows = [(probe.numbers[i : i + 1], probe.codes[i : i + 1]) for i in range(min(50, len(probe.numbers)))]
-    times = []
-    for i in range(CALLS):
-        start = time.perf_counter()
-        run(*rows[i % len(rows)])
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[CALLS // 10 :]) * 1e6)
-
-
-def _accuracy(outputs: Floats, labels: NDArray[Any]) -> float:
-    if outputs.shape[1] > 1:
-        return float((outputs.argmax(1) == labels).mean())
-    spread = float(((labels - labels.mean()) ** 2).sum()) or 1.0
-    return 1 - float(((outputs[:, 0] - labels) ** 2).sum()) / spread
+def _unrun(target: Target, backend: Backend, precision: str, artefact: Artefact, why: str) -> Candidate:
+    return Candidate(
+        target=target.name,
+        backend=backend.name,
+        precision=precision,
+        front=artefact.front,
+        checked=BUILT_NOT_RUN,
+        note=why,
+        files=artefact.files,
+        facts=artefact.facts,
+        profile={},
+        training_accuracy=None,
+        loss=None,
+        agreement=None,
+        hop=None,
+    )

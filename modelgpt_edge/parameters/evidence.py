@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelgpt_edge.child import Floats
+from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend, choose_blend
 from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
@@ -50,12 +50,23 @@ def repeats_for(rows: int, columns: int, outputs: int) -> int:
 
 
 def gather(
-    rows: Rows, targets: Floats, schema: Schema, widths: Widths, draws: int, seed: int, workers: int, progress: Progress
+    rows: Rows,
+    targets: Floats,
+    schema: Schema,
+    widths: Widths,
+    draws: int,
+    seed: int,
+    workers: int,
+    progress: Progress,
+    encoder: Encoder | None = None,
 ) -> Evidence:
     """Cross-validate every generator on rows with targets (N, K), one draw a repetition.
 
     A row's scores are means over the repetitions, as the child's are over its draws: so there are never more repetitions
     than draws. The first repetition's folds are the folds of the evidence; every repetition splits anew.
+
+    Args:
+        encoder: one that was fitted on other rows; fitted anew in every fold where not given.
     """
     repeats = min(draws, repeats_for(len(rows), len(schema.columns), targets.shape[1]))
     splits = [split_folds(targets, np.random.default_rng([seed, r])) for r in range(repeats)]
@@ -66,7 +77,7 @@ def gather(
     def run(job: tuple[int, int]) -> tuple[NDArray[np.intp], dict[str, Floats]]:
         r, k = job
         out, held = np.flatnonzero(splits[r] != k), np.flatnonzero(splits[r] == k)
-        emissions = emit_all(rows.take(out), targets[out], schema, widths, 1, np.random.default_rng([seed, r, k]))
+        emissions = emit_all(rows.take(out), targets[out], schema, widths, 1, np.random.default_rng([seed, r, k]), 1, encoder)
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 
@@ -86,9 +97,10 @@ def emit_all(
     draws: int,
     rng: np.random.Generator,
     workers: int = 1,
+    encoder: Encoder | None = None,
 ) -> dict[str, Emission]:
-    """What every generator emits for rows with targets, on one common encoder."""
-    ready = prepare(rows, targets, schema)
+    """What every generator emits for rows with targets, on one common encoder, fitted here where not given."""
+    ready = prepare(rows, targets, schema, encoder)
     return {
         "linear": emit_linear(ready, targets),
         "floor": emit_floor(ready, targets, widths, draws, rng, workers),

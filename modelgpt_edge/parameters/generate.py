@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.architecture.architecture import Architecture
-from modelgpt_edge.child import Child, Floats, softmax
+from modelgpt_edge.child import Child, Encoder, Floats, softmax
 from modelgpt_edge.data.table import Labels, Rows, Table
 from modelgpt_edge.parameters.blend import Blend, choose_blend
 from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
 from modelgpt_edge.parameters.floor import Emission, fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
+from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs
 from modelgpt_edge.parameters.stream import emit_streamed
 from modelgpt_edge.parameters.units import Widths
@@ -70,6 +70,7 @@ def generate(
     progress: Progress = lambda stage, share: None,
     generator: str | None = None,
     workers: int | None = None,
+    encoder: Encoder | None = None,
 ) -> Generated:
     """Emit a child for a table.
 
@@ -79,14 +80,17 @@ def generate(
     Args:
         progress: called with a stage's name and the share of it that is done.
         generator: ``floor`` or ``linear`` to overrule the guard.
+        encoder: one that is fitted already and is kept, as a refit does.
         workers: threads; one for each core where not given. The result doesn't depend on it.
     """
     start = time.perf_counter()
     classes = table.schema.classes
     standard = Standard(0.0, 1.0) if classes else Standard.of(np.asarray(table.sample.labels, np.float64))
     with threadpool_limits(1, "blas"):
-        emissions, evidence, rows, method = _emit(table, architecture, seed, standard, progress, workers or os.cpu_count() or 1)
-        targets = _targets(rows, standard, classes)
+        emissions, evidence, rows, method = _emit(
+            table, architecture, seed, standard, progress, workers or os.cpu_count() or 1, encoder
+        )
+        targets = targets_of(rows.labels, standard, classes)
         verdict = judge(evidence, targets, generator)
         line = choose_blend(evidence.scores, targets, "linear")
         heads = len(evidence.scores["linear"])
@@ -113,40 +117,41 @@ def generate(
 
 
 def _emit(
-    table: Table, architecture: Architecture, seed: int, standard: Standard, progress: Progress, workers: int
+    table: Table,
+    architecture: Architecture,
+    seed: int,
+    standard: Standard,
+    progress: Progress,
+    workers: int,
+    encoder: Encoder | None,
 ) -> tuple[dict[str, Emission], Evidence, Rows, str]:
     """Emissions of every generator, the held-out evidence, the rows it stands on, and how it was gathered, in words."""
     schema, draws = table.schema, max(1, architecture.draws)
     widths = Widths().scaled(architecture.units)
     if table.held is None:
-        rows, targets = table.sample, _targets(table.sample, standard, schema.classes)
+        rows, targets = table.sample, targets_of(table.sample.labels, standard, schema.classes)
         evidence = gather(
-            rows, targets, schema, widths, draws, seed, workers, lambda share: progress("cross-validating", share)
+            rows, targets, schema, widths, draws, seed, workers, lambda share: progress("cross-validating", share), encoder
         )
         progress("generating", 0)
-        emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers)
+        emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers, encoder)
         count = int(evidence.folds.max()) + 1
         times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
         return emissions, evidence, rows, f"{times}{count}-fold cross-validation that redraws everything in every fold"
     emissions = emit_streamed(
         table,
-        lambda rows: _targets(rows, standard, schema.classes),
+        lambda rows: targets_of(rows.labels, standard, schema.classes),
         widths,
         draws,
         np.random.default_rng(seed),
         workers,
         lambda share: progress("summing rows", share),
+        encoder,
     )
     encoded = encode(emissions["linear"].encoder, table.held)
     scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
-    folds = split_folds(_targets(table.held, standard, schema.classes), np.random.default_rng(seed))
+    folds = split_folds(targets_of(table.held.labels, standard, schema.classes), np.random.default_rng(seed))
     return emissions, Evidence(scores, folds, 1), table.held, f"{len(table.held):,} held-out rows that no fit has seen"
-
-
-def _targets(rows: Rows, standard: Standard, classes: tuple[str, ...]) -> Floats:
-    if classes:
-        return classification_targets(np.asarray(rows.labels, np.int32), len(classes))
-    return standard.targets(np.asarray(rows.labels, np.float64))
 
 
 def _prior(targets: Floats, classification: bool) -> Floats:

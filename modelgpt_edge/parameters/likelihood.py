@@ -18,6 +18,13 @@ def log_losses(logits: Floats, truth: NDArray[np.int32]) -> Floats:
     return normaliser - logits[np.arange(len(truth)), truth]
 
 
+def row_losses(scores: Floats, targets: Floats) -> NDArray[np.float64]:
+    """Loss of each row (N,): log loss of scores (N, K) against one-hot targets, or squared error of (N, 1) against values."""
+    if targets.shape[1] == 1:
+        return np.asarray((scores - targets)[:, 0], np.float64) ** 2
+    return np.asarray(log_losses(scores, targets.argmax(1).astype(np.int32)), np.float64)
+
+
 def smoothed_loss(logits: Floats, truth: NDArray[np.int32]) -> float:
     """Mean log loss with one pseudo-observation spread evenly over rows and classes."""
     share = PSEUDO_ROWS / len(truth)

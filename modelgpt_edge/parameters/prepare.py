@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Encoder, Floats
-from modelgpt_edge.data.table import Rows
+from modelgpt_edge.data.table import Labels, Rows
 from modelgpt_edge.parameters.encoder import fit_encoder
 from modelgpt_edge.parameters.relevance import relevance
 from modelgpt_edge.schema import Schema
@@ -26,8 +26,15 @@ class Prepared:
     relevance: Floats
 
 
-def prepare(rows: Rows, targets: Floats, schema: Schema) -> Prepared:
-    """Fit encoder and relevance on rows; of a very wide table only the most relevant raw columns are kept."""
+def prepare(rows: Rows, targets: Floats, schema: Schema, encoder: Encoder | None = None) -> Prepared:
+    """Fit encoder and relevance on rows; of a very wide table only the most relevant raw columns are kept.
+
+    Args:
+        encoder: one that is fitted already, so that relevance alone is left to find.
+    """
+    if encoder is not None:
+        encoded = encode(encoder, rows)
+        return Prepared(encoder, encoded, relevance(encoded, targets))
     dates = [c.name for c in schema.columns if c.type == "date"]
     rows = _screen(rows, targets)
     dates = [d for d in dates if d in rows.numbers]
@@ -49,11 +56,11 @@ def encode(encoder: Encoder, rows: Rows) -> Floats:
     return encoder.encode(*encoder.pack(rows.numbers, rows.words, len(rows)))
 
 
-def encoded_width(rows: Rows) -> int:
-    """How many columns an encoder makes of rows, at most as many as are kept: what a size is estimated from."""
-    return (
-        min(fit_encoder(rows.numbers, (), rows.words).width, MOST_COLUMNS) if len(rows.numbers) < MOST_COLUMNS else MOST_COLUMNS
-    )
+def sketch_encoder(rows: Rows, schema: Schema) -> Encoder:
+    """An encoder of rows, fitted without labels: what sizes are estimated from. Of a very wide table it takes some columns."""
+    most = MOST_COLUMNS // 2
+    numbers = dict(list(rows.numbers.items())[:most])
+    return fit_encoder(numbers, [c.name for c in schema.columns if c.type == "date" and c.name in numbers], rows.words)
 
 
 def _screen(rows: Rows, targets: Floats) -> Rows:
@@ -107,3 +114,10 @@ class Standard:
     def targets(self, values: NDArray[np.float64]) -> Floats:
         """Standardised values (N, 1)."""
         return ((values - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+
+def targets_of(labels: Labels, standard: Standard, classes: tuple[str, ...]) -> Floats:
+    """What heads are solved for: one-hot classes (N, K) of class positions, or standardised values (N, 1)."""
+    if classes:
+        return classification_targets(np.asarray(labels, np.int32), len(classes))
+    return standard.targets(np.asarray(labels, np.float64))

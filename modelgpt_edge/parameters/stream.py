@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from modelgpt_edge.child import Floats, Units
+from modelgpt_edge.child import Encoder, Floats, Units
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.kernels.gram import GramSums, add_rows
 from modelgpt_edge.parameters.floor import DrawFeatures, Emission, LinearFeatures, solve_heads
@@ -28,14 +28,16 @@ def emit_streamed(
     rng: np.random.Generator,
     workers: int,
     progress: Callable[[float], None],
+    encoder: Encoder | None = None,
 ) -> dict[str, Emission]:
     """What every generator emits for all rows of a table but its held ones.
 
     Args:
         targets_of: one-hot classes (N, K), or standardised values (N, 1), of rows.
+        encoder: one that was fitted on other rows; fitted on the sample where not given.
     """
     targets = targets_of(table.sample)
-    ready = prepare(table.sample, targets, table.schema)
+    ready = prepare(table.sample, targets, table.schema, encoder)
     units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
     features: list[DrawFeatures | LinearFeatures] = [LinearFeatures.of(ready.encoded)]
     features += [DrawFeatures.of(units.part(d, draws), ready.encoded, widths) for d in range(draws)]

@@ -24,7 +24,15 @@ SPOKEN = {
     "cortex m7": "cortex-m7",
     "cortex m33": "cortex-m33",
     "cortex m55": "cortex-m55",
+    "in the browser": "browser",
+    "in a browser": "browser",
+    "in the web browser": "browser",
+    "in a web browser": "browser",
+    "on android": "android-arm64",
+    "for android": "android-arm64",
 }
+# Names that a task about something else may well hold; only the phrases above count for them.
+COMMON_WORDS = frozenset({"browser", "wasm", "android", "rtx", "arm64", "aarch64", "rpi"})
 # Boards that share a word with a target, and must not be taken for it.
 OTHERS = (
     *("jetson nano", "jetson tx1", "jetson tx2", "jetson xavier", "jetson xavier nx", "jetson agx xavier"),
@@ -35,11 +43,12 @@ OTHERS = (
 def find_devices(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Canonical names of the targets that the task's text names, in its order, and notes on devices that are no targets."""
     targets, notes = _targets()
-    names = {name: t.name for t in targets for name in (t.name, *t.aliases)}
+    names = {name: t.name for t in targets for name in (t.name, *t.aliases) if name not in COMMON_WORDS}
     phrases = {**SPOKEN, **names, **dict.fromkeys(OTHERS, "")}
+    known_targets = {t.name for t in targets}
     found: dict[str, None] = {}
     for phrase in _mentions(search_text(task), sorted(phrases, key=len, reverse=True)):
-        if phrases[phrase] in names.values():
+        if phrases[phrase] in known_targets:
             found[phrases[phrase]] = None
         else:
             known = spoken([t.name for t in targets])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.quantities import Quantity, find_sizes, find_times
-from modelgpt_edge.requirement.requirement import Limits
 from modelgpt_edge.requirement.wording import search_text
 
 WINDOW = 100  # characters on either side of a quantity that can say what it means

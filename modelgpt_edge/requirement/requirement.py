@@ -7,22 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from modelgpt_edge.errors import PackageError
+from modelgpt_edge.limits import Limits
 from modelgpt_edge.schema import Column, Dropped, Schema
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the model may cost on the device; None where the user named no limit.
-
-    Attributes:
-        latency_ms: milliseconds for one prediction.
-        flash_bytes: bytes of what is stored on the device.
-        ram_bytes: bytes of working memory.
-    """
-
-    latency_ms: float | None = None
-    flash_bytes: int | None = None
-    ram_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def write_requirement(request: Request, profile: Profile) -> Requirement:
         sentence=write_sentence(request.task, schema, profile.rows),
         modality="table",
         schema=schema,
-        limits=limits,
+        limits=limits.overruled(request.limits),
         targets=targets,
         mentioned_target=next(iter(devices), None),
         notes=(

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.classes import MOST_CLASSES, class_counts
 from modelgpt_edge.requirement.kind import KINDS
-from modelgpt_edge.requirement.requirement import Limits, Requirement
+from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import LONGEST
 from modelgpt_edge.requirement.wording import clean
 from modelgpt_edge.schema import Schema

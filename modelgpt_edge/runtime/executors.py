@@ -1,55 +1,21 @@
-"""Executors: one way each to run a compiled form on typed inputs, numbers (N, C) and word positions (N, S)."""
+"""Open what a package holds: a variant through its backend, or the package's own ONNX model."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from modelgpt_edge.child import Encoder, Floats, Ints
-from modelgpt_edge.encoder_file import read_encoder
-from modelgpt_edge.errors import PackageError, TargetUnavailableError
+from modelgpt_edge.child import Floats, Ints
+from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.opening import Package
-from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
-from modelgpt_edge.targets.onnxruntime import INSTALL, open_session
-
-ENCODER = "encoder.safetensors"
-MODEL = "model.onnx"
-
-
-class Executor(Protocol):
-    """Runs a model."""
-
-    def run(self, numbers: Floats, codes: Ints) -> Floats:
-        """Probabilities (N, K) or values (N, 1) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown."""
-
-
-class PackedExecutor:
-    """ONNX Runtime on a packed graph: the quickest front."""
-
-    def __init__(self, session: Any) -> None:
-        self._run = session.run
-        self._names = [i.name for i in session.get_inputs()]
-
-    def run(self, numbers: Floats, codes: Ints) -> Floats:
-        """See `Executor`."""
-        feed = {"numbers": numbers, "codes": codes} if len(self._names) == 2 else {
-            self._names[0]: numbers if self._names[0] == "numbers" else codes
-        }  # fmt: skip
-        return _two_dimensional(self._run(None, feed)[0])
-
-
-class EncodedExecutor:
-    """ONNX Runtime on a numeric core; the encoding runs in numpy."""
-
-    def __init__(self, session: Any, encoder: Encoder) -> None:
-        self._session, self._encoder = session, encoder
-
-    def run(self, numbers: Floats, codes: Ints) -> Floats:
-        """See `Executor`."""
-        return _two_dimensional(self._session.run(None, {"encoded": self._encoder.encode(numbers, codes)})[0])
+from modelgpt_edge.targets.backend import Backend, Executor, Files
+from modelgpt_edge.targets.backends import BACKENDS
+from modelgpt_edge.targets.onnxruntime import open_model, two_dimensional
+from modelgpt_edge.targets.registry import find_target
+from modelgpt_edge.targets.running import Opened, open_nearest
+from modelgpt_edge.targets.target import Target
 
 
 class RawExecutor:
@@ -61,41 +27,58 @@ class RawExecutor:
         self._vocabularies = [np.array([*v, ""], object) for v in vocabularies]
 
     def run(self, numbers: Floats, codes: Ints) -> Floats:
-        """See `Executor`."""
+        """See `targets.backend.Executor`."""
         feed = {name: np.ascontiguousarray(numbers[:, i : i + 1]) for i, name in enumerate(self._numbers)}
         feed |= {name: v[codes[:, s]][:, None] for s, (name, v) in enumerate(zip(self._words, self._vocabularies))}
-        return _two_dimensional(self._session.run(None, feed)[-1])
+        return two_dimensional(self._session.run(None, feed)[-1])
 
 
-def _two_dimensional(outputs: Any) -> Floats:
-    array: Floats = outputs
-    return array if array.ndim == 2 else array[:, None]
-
-
-def open_executor(package: Package, variant: Variant | None) -> Executor:
-    """The executor of a variant, or of the package's ONNX model.
+def open_truth(package: Package) -> Executor:
+    """The package's own ONNX model, which runs wherever ONNX Runtime does.
 
     Raises:
         TargetUnavailableError: ONNX Runtime isn't installed.
         PackageError: the model can't be loaded.
     """
     manifest = package.manifest
-    if variant is not None and variant.front == "native":
-        return open_native(package.file(f"{variant.path}/{LIBRARY}"), package.file(f"{variant.path}/{TABLES}"))
-    session = _session(package.file(TRUTH if variant is None else f"{variant.path}/{MODEL}"))
-    if variant is None:
-        words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]
-        numbers = [n for n in manifest.inputs if n not in set(words)]
-        return RawExecutor(session, numbers, words, manifest.vocabularies)
-    if variant.front == "packed":
-        return PackedExecutor(session)
-    return EncodedExecutor(session, read_encoder(package.file(f"{variant.path}/{ENCODER}")))
+    words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]
+    numbers = [n for n in manifest.inputs if n not in set(words)]
+    return RawExecutor(open_model(package.file(TRUTH)), numbers, words, manifest.vocabularies)
 
 
-def _session(path: Path) -> Any:
+def open_here(package: Package, variant: Variant) -> Executor:
+    """A variant on the device that it was made for.
+
+    Raises:
+        TargetUnavailableError: its runtime isn't here, or this isn't such a device.
+        PackageError: the variant can't be loaded.
+    """
+    backend, files, target = variant_parts(package, variant)
+    return backend.load(files, target)
+
+
+def open_anywhere(package: Package, variant: Variant) -> Opened:
+    """A variant the nearest way to its device: on it, in its emulator, or by a stand-in; raises as `open_here`."""
+    backend, files, target = variant_parts(package, variant)
+    return open_nearest(backend.name, files, target)
+
+
+def runs_here(variant: Variant) -> bool:
+    """Whether this machine's processor is of the kind that a variant was made for."""
     try:
-        return open_session(str(path))
-    except ModuleNotFoundError as error:
-        raise TargetUnavailableError("onnxruntime is not installed here", where="load", cure=f"Run: {INSTALL}") from error
-    except Exception as error:  # ONNX Runtime raises many types for a model that it can't load
-        raise PackageError("ONNX Runtime can't load the model", where=str(path), seen=str(error), cure="Build anew.") from error
+        return find_target(variant.target).is_here
+    except InputError:  # a target of a plug-in that isn't installed here
+        return False
+
+
+def variant_parts(package: Package, variant: Variant) -> tuple[Backend, Files, Target]:
+    """The backend, the files and the target of a variant; PackageError where one is unknown here."""
+    if variant.backend not in BACKENDS:
+        cure = "Update modelgpt-edge: pip install -U modelgpt-edge."
+        raise PackageError("a variant needs a backend that isn't known here", where="load", seen=variant.backend, cure=cure)
+    try:
+        target = find_target(variant.target)
+    except InputError as error:
+        cure = "Install the plug-in that brings it, or update modelgpt-edge."
+        raise PackageError("a variant's target isn't known here", where="load", seen=variant.target, cure=cure) from error
+    return BACKENDS[variant.backend], lambda name: package.file(f"{variant.path}/{name}"), target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +13,19 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.data.stream import no_rows
-from modelgpt_edge.errors import InputError, ModelgptEdgeError, PackageError, nearest
+from modelgpt_edge.errors import InputError, ModelgptEdgeError
 from modelgpt_edge.manifest import TRUTH, Variant
-from modelgpt_edge.runtime.executors import Executor, open_executor
+from modelgpt_edge.runtime.choosing import named_variant
+from modelgpt_edge.runtime.executors import open_anywhere, open_here, open_truth, runs_here
 from modelgpt_edge.runtime.opening import Package, open_package
 from modelgpt_edge.runtime.reading import Reader
+from modelgpt_edge.targets.backend import Executor
+from modelgpt_edge.targets.board import board_name, is_board
+from modelgpt_edge.targets.registry import find_target
+from modelgpt_edge.targets.target import RUNS_HERE, machine
 
 # Types of numbers that need no reading.
 PLAIN = frozenset({float, int, np.float32, np.float64, np.int32, np.int64})
-# The target that stands for this kind of machine.
-HERE = {"x86_64": "x86", "amd64": "x86"}
 
 
 def load(path: str | Path, variant: str | None = None) -> Model:
@@ -31,31 +33,47 @@ def load(path: str | Path, variant: str | None = None) -> Model:
 
     Args:
         path: the package's folder.
-        variant: ``target-backend-precision``, or ``model`` for the package's ONNX model itself. Without it the fastest
-            variant made for this kind of machine; one that can't be used here is passed over with a warning.
+        variant: ``target-backend-precision``, or ``model`` for the package's ONNX model itself. One made for another device
+            runs in that device's emulator, or by a stand-in, and a warning says so. Without a name the first variant made for
+            this kind of machine, one of this very board before others; one that can't be used is passed over with a warning.
 
     Raises:
         PackageError: the package is damaged, or has no such variant.
+        TargetUnavailableError: the variant asked for can't be run here.
     """
     package = open_package(path)
     if variant is not None:
-        chosen = _named(package, variant)
-        return Model(package, chosen, open_executor(package, chosen))
-    here = HERE.get(platform.machine().lower())
-    for candidate in (v for v in package.manifest.variants if v.target == here):
+        return _open_named(package, named_variant(package, variant))
+    for candidate in _made_for_here(package):
         try:
-            return Model(package, candidate, open_executor(package, candidate))
+            return Model(package, candidate, open_here(package, candidate))
         except ModelgptEdgeError as error:
             warnings.warn(f"variant {candidate.name} can't be used, the next one is: {error}", RuntimeWarning, stacklevel=2)
-    return Model(package, None, open_executor(package, None))
+    if not any(runs_here(v) for v in package.manifest.variants):
+        made = ", ".join(sorted({v.target for v in package.manifest.variants})) or "none"
+        warnings.warn(
+            f"the package has no variant for this kind of machine ({machine()}; it has: {made}): its ONNX model runs instead",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return Model(package, None, open_truth(package))
 
 
-def _named(package: Package, name: str) -> Variant | None:
-    """The variant of a name, None for the ONNX model itself; PackageError with the nearest names."""
-    known = {v.name: v for v in package.manifest.variants} | {"model": None}
-    if name not in known:
-        raise PackageError("the package has no such variant", where=str(package.path), seen=name, cure=nearest(name, known))
-    return known[name]
+def _made_for_here(package: Package) -> list[Variant]:
+    """Variants for this kind of machine in the order of the package, those of this very board first."""
+    name = board_name()
+    return sorted(
+        (v for v in package.manifest.variants if runs_here(v)), key=lambda v: not is_board(find_target(v.target).title, name)
+    )
+
+
+def _open_named(package: Package, variant: Variant | None) -> Model:
+    if variant is None:
+        return Model(package, None, open_truth(package))
+    opened = open_anywhere(package, variant)
+    if opened.checked != RUNS_HERE:
+        warnings.warn(f"variant {variant.name} {opened.checked}: {opened.because}", RuntimeWarning, stacklevel=3)
+    return Model(package, variant, opened.executor)
 
 
 class Model:

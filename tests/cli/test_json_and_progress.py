@@ -27,12 +27,15 @@ def test_build_prints_one_object_with_the_fields_that_scripts_rely_on(cli, patie
     assert {"name", "seconds"} <= set(report["generator"])
     assert {"metric", "value", "low", "high", "method"} <= set(report["score"])
     assert 0 <= report["score"]["low"] <= report["score"]["value"] <= report["score"]["high"] <= 1
-    assert report["frontier"]
+    assert sum(point["chosen"] for point in report["frontier"]) == 1
     assert all(v["target"] == "jetson-orin-nano" and v["status"] == "built, not run" for v in report["variants"])
+    assert all(v["note"] and v["profile"] == {} and v["latency_us"] is None for v in report["variants"])
+    assert {v["path"] is not None for v in report["variants"] if v["kept"]} == {True}
     assert all(check["passed"] for check in report["checks"])
     assert report["seconds"] > 0
     assert [line.removesuffix(" ...") for line in ran.err.splitlines()] == [
         "reading",
+        "scoring sizes",
         "cross-validating",
         "generating",
         "compiling",

@@ -105,7 +105,8 @@ def test_a_limit_that_nothing_fits_is_exit_5_and_names_the_smallest(cli, tmp_pat
     Path("table.csv").write_text(GOOD, encoding="utf-8")
     ran = cli("build", "--task", "predict the outcome in 1 kB flash", "--data", "table.csv")
     assert ran.code == 5
-    assert "The smallest for this table takes about" in ran.err
+    assert "the smallest, the plain linear model, needs x86: about " in ran.err
+    assert "1,024 allowed" in ran.err
     assert os.listdir() == ["table.csv"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from modelgpt_edge.cli import COMMANDS
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -28,7 +30,7 @@ def test_unknown_options_and_missing_arguments_are_exit_2(arguments, words, cli)
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [("predic", "Did you mean 'predict'?"), ("Build", "Did you mean 'build'?"), ("xyz", "Known: 'build', 'doctor'")],
+    [("predic", "Did you mean 'predict' or 'refit'?"), ("Build", "Did you mean 'build'?"), ("xyz", "Known: 'build', 'doctor'")],
 )
 def test_an_unknown_command_is_exit_1_with_the_nearest(name, cure, cli):
     ran = cli(name)
@@ -44,7 +46,7 @@ def test_no_command_at_all_is_exit_2_with_the_help(cli):
     assert cli("--help").code == 0
 
 
-@pytest.mark.parametrize("command", ["build", "predict", "verify", "inspect", "targets", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_json(command, cli):
     ran = cli(command, "--help")
     assert ran.code == 0

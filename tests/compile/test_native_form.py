@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from modelgpt_edge.compile.native import SOURCE
-from modelgpt_edge.compile.native.tables import native_tables
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.evidence import emit_all
@@ -15,8 +13,9 @@ from modelgpt_edge.parameters.floor import fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
-from modelgpt_edge.targets.native import compile_library, find_compiler
-from modelgpt_edge.targets.native_tabular import LIBRARY, TABLES, open_native
+from modelgpt_edge.targets.native.executor import LIBRARY, TABLES, open_native
+from modelgpt_edge.targets.native.tables import native_tables
+from modelgpt_edge.targets.native.toolchain import compile_library, find_compiler
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")
 ROWS = 80
@@ -26,7 +25,7 @@ TILED, RAGGED = Widths(32, 16, 16, 32), Widths(20, 7, 3, 12)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Opens the native form of a child and runs it on packed rows."""
-    library = compile_library(SOURCE)
+    library = compile_library()
 
     def opened(child):
         folder = tmp_path_factory.mktemp("native")

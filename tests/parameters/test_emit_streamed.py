@@ -157,7 +157,7 @@ def test_memory_is_flat_in_the_number_of_rows():
 @pytest.mark.parametrize("classes", [0, 3])
 def test_a_streamed_table_is_scored_on_rows_that_no_fit_has_seen(classes):
     table = table_of(4000, classes, sample=600, held=300)
-    made = generate(table, Architecture("mlp", 80, 2, 0), seed=0)
+    made = generate(table, Architecture("mlp", 80, 2, 0, 0), seed=0)
     assert made.scores.child.method == "300 held-out rows that no fit has seen"
     assert made.scores.child.rows == len(made.held_out) == 300
     fresh = joined(table_of(9_000, classes).chunks()).take(slice(5_000, None))  # chunks past the fourth thousand are new

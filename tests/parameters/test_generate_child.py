@@ -17,8 +17,8 @@ from modelgpt_edge.parameters.generate import generate, score_rows
 from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.schema import Column, Schema
 
-SMALL = Architecture("mlp", 80, 2, 0)
-FULL = Architecture("mlp", 640, 4, 0)
+SMALL = Architecture("mlp", 80, 2, 0, 0)
+FULL = Architecture("mlp", 640, 4, 0, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def test_a_regression_on_a_line_is_as_good_as_ridge():
 
 def test_no_units_give_a_linear_child():
     x, labels = blobs(60, 2, spread=1)
-    made = generate(table_of(rows_of(x, labels), 2), Architecture("mlp", 0, 0, 0), seed=0)
+    made = generate(table_of(rows_of(x, labels), 2), Architecture("mlp", 0, 0, 0, 0), seed=0)
     assert made.child.units.count == 0
     assert made.scores.child.value > 0.6
 
@@ -205,7 +205,7 @@ def test_real_tables_are_learned(load):
     train, test = order[: len(order) // 2], order[len(order) // 2 :]
     classes = int(labels.max()) + 1
     labels = labels.astype(np.int32)
-    architecture = Architecture("mlp", 160, 4, 0) if classes == 10 else FULL
+    architecture = Architecture("mlp", 160, 4, 0, 0) if classes == 10 else FULL
     made = generate(table_of(rows_of(x[train], labels[train]), classes), architecture, seed=0)
     peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x[train], labels[train])
     score = score_rows(made, rows_of(x[test], labels[test]), "test half").child

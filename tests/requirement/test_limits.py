@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.limits import read_limits
-from modelgpt_edge.requirement.requirement import Limits
 
 K, M = 1024, 1024 * 1024
 

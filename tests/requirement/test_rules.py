@@ -10,7 +10,8 @@ import pytest
 
 from modelgpt_edge.data.profile import Profile
 from modelgpt_edge.errors import InputError, PackageError
-from modelgpt_edge.requirement.requirement import Limits, Requirement
+from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.validation import validate
 from modelgpt_edge.schema import Column, Dropped
 

@@ -15,7 +15,7 @@ from modelgpt_edge.errors import PackageError
 from modelgpt_edge.gate import TOLERANCES
 from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.runtime.verify import verify_package
-from modelgpt_edge.targets.native import find_compiler
+from modelgpt_edge.targets.native.toolchain import find_compiler
 
 
 def _no_library(*_):

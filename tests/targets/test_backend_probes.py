@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from modelgpt_edge.targets import onnxruntime as backend_module
-from modelgpt_edge.targets.builtin import BACKENDS, BUILTIN
+from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
+from modelgpt_edge.targets.builtin import BUILTIN
 from modelgpt_edge.targets.onnxruntime import CPU, ONE_OP_MODEL, OnnxRuntime
-from modelgpt_edge.targets.tensorrt import TensorRt
+from modelgpt_edge.targets.tensorrt.backend import TensorRt
 
 
 def absent(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | None = None) -> None:
@@ -27,6 +28,8 @@ def absent(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | None =
 def test_every_backend_that_a_target_names_exists() -> None:
     assert {b for t in BUILTIN for b in t.backends} == set(BACKENDS)
     assert all(name == backend.name for name, backend in BACKENDS.items())
+    assert {t.emulator for t in BUILTIN if t.emulator} == set(EMULATORS)
+    assert all(name == emulator.name for name, emulator in EMULATORS.items())
 
 
 def test_the_one_op_model_is_a_valid_onnx_file() -> None:

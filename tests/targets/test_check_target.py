@@ -22,6 +22,8 @@ GOOD = Target(
     flash_bytes=1 << 18,
     emulator="qemu-aarch64",
     checked="runs under an emulator",
+    macs_per_second=1e9,
+    call_us=20,
     facts={"clock": "1 GHz"},
 )
 
@@ -29,6 +31,12 @@ GOOD = Target(
 @pytest.mark.parametrize("target", BUILTIN, ids=lambda t: t.name)
 def test_every_built_in_target_conforms(target: Target) -> None:
     assert check_target(target) == ()
+
+
+def test_the_list_of_built_in_targets_is_whole() -> None:
+    names = {"x86", "raspberry-pi-4", "raspberry-pi-5", "linux-aarch64", "rtx", "browser", "android-arm64"}
+    names |= {f"jetson-{n}" for n in ("orin-nano", "orin-nx", "agx-orin", "thor")} | {f"cortex-m{n}" for n in (4, 7, 33, 55)}
+    assert {t.name for t in BUILTIN} == names
 
 
 def test_a_good_target_conforms_and_survives_json() -> None:
@@ -66,6 +74,14 @@ def test_a_good_target_conforms_and_survives_json() -> None:
         ({"emulator": None}, "emulator must be named exactly"),
         ({"checked": "runs here"}, "emulator must be named exactly"),
         ({"checked": "trust me"}, "checked must be one of"),
+        ({"emulator": "dream"}, "emulator 'dream' is unknown"),
+        ({"backends": ("native",)}, "native compiles none of its precisions ['int8']"),
+        ({"macs_per_second": 0}, "macs_per_second must be a number above 0"),
+        ({"macs_per_second": "fast"}, "macs_per_second must be a number above 0"),
+        ({"macs_per_second": float("nan")}, "macs_per_second must be a number above 0"),
+        ({"call_us": -1}, "call_us must be a number of 0 or more"),
+        ({"call_us": None}, "call_us must be a number of 0 or more"),
+        ({"call_us": True}, "call_us must be a number of 0 or more"),
         ({"facts": {"cores": 4}}, "facts must be a dict of texts"),
         ({"facts": ["4 cores"]}, "facts must be a dict of texts"),
     ],

@@ -8,7 +8,8 @@ import pytest
 
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.targets import doctor
-from modelgpt_edge.targets.backend import Availability
+from modelgpt_edge.targets.backend import Availability, Check
+from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
 from modelgpt_edge.targets.doctor import LIBRARIES, Finding, diagnose
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -33,7 +34,7 @@ def test_each_line_says_what_it_is_for_and_nothing_wrong_lacks_a_cure() -> None:
     findings = diagnose()
     names = [f.name for f in findings]
     assert names[:8] == ["python", "numpy", "click", "safetensors", "onnx", "pyarrow", "rich", "threadpoolctl"]
-    assert {"backend onnxruntime", "backend tensorrt"} <= set(names)
+    assert {f"backend {name}" for name in BACKENDS} | {f"emulator {name}" for name in EMULATORS} <= set(names)
     assert len(set(names)) == len(names)
     assert all(f.needed_for and (f.detail or f.state == "ok") for f in findings)
     assert all(f.cure for f in findings if f.state != "ok")
@@ -99,6 +100,56 @@ def test_backends_that_are_absent_or_broken_are_told_apart(monkeypatch: pytest.M
     backend.version = "1.0"
     finding = find(diagnose(), "backend abacus")
     assert (finding.state, finding.detail, finding.cure) == ("broken", "1.0: no beads", "Buy beads")
+
+
+class FakeEmulator:
+    """Stands in for a board; says what it is told to."""
+
+    def __init__(self, found: Availability) -> None:
+        self.found = found
+
+    def probe(self) -> Availability:
+        return self.found
+
+
+def test_emulators_are_listed_with_their_cures(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = FakeEmulator(Availability(False, "", "there is no qemu-abacus", "sudo apt install qemu-abacus"))
+    there = FakeEmulator(Availability(True, "8.2", "it ran a program", ""))
+    monkeypatch.setattr(doctor, "EMULATORS", {"qemu-abacus": absent, "qemu-loom": there})
+    findings = diagnose()
+    missing, works = find(findings, "emulator qemu-abacus"), find(findings, "emulator qemu-loom")
+    assert (missing.state, missing.detail, missing.cure) == (
+        "missing",
+        "there is no qemu-abacus",
+        "sudo apt install qemu-abacus",
+    )
+    assert missing.needed_for == "targets that need qemu-abacus"
+    assert (works.state, works.detail, works.cure) == ("ok", "8.2: it ran a program", "")
+    assert not missing.required
+
+
+def test_what_a_probe_tried_is_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = Check("left half", True, "ran"), Check("right half", False, "no beads")
+    found = Availability(True, "1", "the left half ran", "Buy beads", checks)
+    monkeypatch.setattr(doctor, "BACKENDS", {"abacus": FakeEmulator(found)})
+    findings = diagnose()
+    left, right = find(findings, "backend abacus: left half"), find(findings, "backend abacus: right half")
+    assert (left.state, left.cure) == ("ok", "")
+    assert (right.state, right.detail, right.cure) == ("broken", "no beads", "Buy beads")
+
+
+def test_a_backend_whose_own_module_does_not_import_stops_no_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lacking(dict[str, object]):
+        def __getitem__(self, name: str) -> object:
+            raise ModuleNotFoundError("No module named 'safetensors'", name="safetensors")
+
+    monkeypatch.setattr(doctor, "BACKENDS", Lacking(abacus=None))
+    findings = diagnose()
+    finding = find(findings, "backend abacus")
+    assert finding.state == "broken"
+    assert "No module named 'safetensors'" in finding.detail
+    assert finding.cure
+    assert find(findings, "numpy").state == "ok"
 
 
 def test_a_broken_plugin_is_a_finding_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,107 @@
+"""Which precisions of a backend go into the package: what was measured decides, and is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelgpt_edge.compile.candidate import Candidate
+from modelgpt_edge.errors import BudgetError
+
+# A lower precision is taken where it is cheaper by a tenth, loses at most half a point, and gives fp32's label to 995 rows
+# in a thousand; otherwise it isn't worth its rounding.
+CHEAPER, LOSS, AGREEMENT = 0.9, 0.005, 0.995
+
+
+def keep_best(forms: list[Candidate]) -> list[Candidate]:
+    """The forms of one backend and target, the best kept and first.
+
+    Where one row's cost was measured the cheapest that is as good as fp32 stays; where the device must tell, every good one.
+    """
+    # A fp32 form that fails its gate is kept, to fail the build: a lower precision's wider tolerance must not hide it.
+    if any(f.precision == "fp32" and not f.passed for f in forms):
+        return [f if f.precision == "fp32" else replace(f, kept=False, because="fp32 left its tolerance") for f in forms]
+    faults = {f.precision: _fault(f) for f in forms}
+    good = [f for f in forms if not faults[f.precision]]
+    if not good:  # nothing as good as fp32 was built: the most faithful stays, its measure beside it
+        best = max(forms, key=lambda f: (f.passed, f.agreement or 0, -(f.loss or 0)))
+        return [best if f is best else replace(f, kept=False, because=faults[f.precision]) for f in forms]
+    costs = [f.cost for f in good]
+    if len(good) > 1 and all(cost is not None for cost in costs):
+        kept = [_cheapest(good)]
+    else:  # a device that wants fp16 needs no fp32 beside it
+        kept = [f for f in good if f.precision != "fp32" or good[0].precision != "fp16"]
+    explained = [_explain(f, kept, faults, forms) for f in forms]
+    return sorted(explained, key=lambda f: not f.kept)
+
+
+def _fault(form: Candidate) -> str:
+    """What speaks against a lower precision; "" where nothing does."""
+    if form.precision == "fp32" or form.hop is None:
+        return ""
+    if not form.hop.passed:
+        return f"left out by the gate: {form.hop.failure}"
+    if form.loss is not None and form.loss > LOSS:
+        return "loses too much accuracy"
+    if form.agreement is not None and form.agreement < AGREEMENT:
+        return f"gives fp32's label to {form.agreement:.1%} of the rows only"
+    return ""
+
+
+def _cheapest(good: list[Candidate]) -> Candidate:
+    """The cheapest, but fp32 unless it is beaten by a tenth."""
+    fp32 = next((f for f in good if f.precision == "fp32"), None)
+    best = min(good, key=lambda f: f.cost or 0)
+    if fp32 is None or (best.cost or 0) < CHEAPER * (fp32.cost or 0):
+        return best
+    return fp32
+
+
+def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], forms: list[Candidate]) -> Candidate:
+    otherwise = "is no cheaper" if form.cost is not None else "isn't needed beside fp16"
+    left_out = {f.precision: faults[f.precision] or otherwise for f in forms if f not in kept}
+    if form not in kept:
+        return replace(form, kept=False, because=left_out[form.precision])
+    if form.precision == "fp32" and len(kept) == 1:
+        low = next((p for p in left_out if p.startswith("int8")), None)
+        return form if low is None else replace(form, because=f"{low} isn't worth it here: it {left_out[low]}")
+    cheaper = form.cost is not None and "fp32" in left_out
+    return replace(form, because="cheaper than fp32 and as good") if cheaper else form
+
+
+def within(
+    candidates: list[Candidate], flash_bytes: int | None, ram_bytes: int | None, latency_ms: float | None
+) -> list[Candidate]:
+    """Candidates of a target, those over a limit left out, another precision as good as fp32 taken in where that fits.
+
+    Raises:
+        BudgetError: none fits; names the closest.
+    """
+    limits = (("bytes of flash", flash_bytes), ("bytes of RAM", ram_bytes), ("ms", latency_ms))
+    if all(limit is None for _, limit in limits) or any(c.kept and not c.passed for c in candidates):
+        return candidates  # one that fails its gate fails the build, whatever its size
+    over = [_over(c, flash_bytes, ram_bytes, latency_ms) for c in candidates]
+    checked = [replace(c, kept=False, because=why) if why else c for c, why in zip(candidates, over)]
+    if any(c.kept for c in checked):
+        return checked
+    fitting = next((c for c, why in zip(candidates, over) if not why and c.passed and not _fault(c)), None)
+    if fitting is None:
+        smallest = min(candidates, key=lambda c: c.bytes)
+        raise BudgetError(
+            f"no variant for {smallest.target} fits the budget",
+            where="budget",
+            seen=", ".join(f"{limit:,} {unit}" for unit, limit in limits if limit is not None),
+            cure=f"The smallest, {smallest.precision}, is {over[candidates.index(smallest)]}: raise the limit or drop columns.",
+        )
+    return [replace(c, kept=True, because="the best that fits the budget") if c.path == fitting.path else c for c in checked]
+
+
+def _over(candidate: Candidate, flash_bytes: int | None, ram_bytes: int | None, latency_ms: float | None) -> str:
+    """Which limit a candidate breaks, in words; "" for none. What could not be measured breaks nothing."""
+    ram, latency = candidate.facts.get("ram_bytes"), candidate.latency_us
+    if flash_bytes is not None and candidate.bytes > flash_bytes:
+        return f"over the limit of {flash_bytes:,} bytes of flash by {candidate.bytes - flash_bytes:,}"
+    if ram_bytes is not None and ram is not None and ram > ram_bytes:
+        return f"over the limit of {ram_bytes:,} bytes of RAM by {ram - ram_bytes:,}"
+    if latency_ms is not None and latency is not None and latency > 1000 * latency_ms:
+        return f"slower than {latency_ms:g} ms: {latency / 1000:.2g} ms here"
+    return ""

@@ -1,0 +1,162 @@
+"""refit(): new data into a package's templates. Encoding, size and compiled code stay; units, heads and scores are new."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from modelgpt_edge.architecture.architecture import Architecture
+from modelgpt_edge.child import Child
+from modelgpt_edge.child_file import CHILD, read_child
+from modelgpt_edge.compile.compiler import Compiled, Fitted, refit_child
+from modelgpt_edge.compile.contents import describe, package_files
+from modelgpt_edge.compile.package import check_place, write_package
+from modelgpt_edge.data.profile import profile
+from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.data.table import Table, open_table
+from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.generate import Generated, generate
+from modelgpt_edge.runtime.executors import variant_parts
+from modelgpt_edge.runtime.opening import Package, open_package
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """A finished refit.
+
+    Attributes:
+        path: the package's folder.
+        report: what happened, as JSON values: what `refit --json` prints.
+    """
+
+    path: Path
+    report: dict[str, Any]
+
+
+def refit(
+    package: str | os.PathLike[str],
+    data: object,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
+    force: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> Refitted:
+    """Solve a package's model anew on other rows of the same columns, and put the weights into every compiled variant.
+
+    Nothing is compiled: ONNX files get other initializers, native and TVM libraries other tables, C sources other constants.
+    Words that the old table didn't have stay unknown, and its medians and scales stay; build anew where the data has changed
+    much.
+
+    Args:
+        package: the package's folder.
+        data: labelled rows, as for `build`.
+        out: folder to write; the package itself, which `force` must allow, where not given.
+        seed: of the random draws; the package's own where not given.
+
+    Raises:
+        ModelgptEdgeError: with what is wrong, where, the value seen and the cure; nothing is written then.
+    """
+    start = time.perf_counter()
+    place = Path(package if out is None else out)
+    check_place(place, force)
+    opened = open_package(package)
+    manifest, old = opened.manifest, read_child(opened.file(CHILD))
+    progress("reading", 0)
+    table, notes = _read(manifest, data)
+    _require_classes(table, manifest)
+    architecture, seed = _architecture(manifest), manifest.seed if seed is None else seed
+    # The package's own generator: another one would have another shape.
+    generated = generate(table, architecture, seed, progress, str(manifest.generator["name"]), encoder=old.encoder)
+    _require_same_shape(old, generated.child)
+    progress("refitting", 0)
+    begun = time.perf_counter()
+    compiled = refit_child(generated.child, generated.unfused, table.sample, _variants(opened), version("modelgpt-edge"))
+    seconds = time.perf_counter() - begun
+    fresh = describe(
+        manifest.requirement,
+        manifest.columns,
+        architecture,
+        generated,
+        generated.scores,
+        compiled,
+        seed,
+        "refit",
+    )
+    write_package(place, package_files(fresh, generated, compiled, (), notes), force)
+    return Refitted(place, _report(place, fresh, generated, compiled, notes, seconds, time.perf_counter() - start))
+
+
+def _read(manifest: Manifest, data: object) -> tuple[Table, tuple[str, ...]]:
+    """The new rows, read by the package's own schema."""
+    schema = manifest.requirement.schema
+    source = open_source(data)
+    needed = [c.name for c in (*schema.columns, schema.label)]
+    absent = next((name for name in needed if name not in source.columns), None)
+    if absent is not None:
+        cure = nearest(absent, source.columns)
+        raise InputError("the table lacks a column that the package was built from", where=source.name, seen=absent, cure=cure)
+    facts = profile(source, manifest.seed)
+    table = open_table(source, facts, schema)
+    return table, (*facts.notes, *table.notes)
+
+
+def _require_classes(table: Table, manifest: Manifest) -> None:
+    """InputError where a class has no row: its head can't be solved, and other classes would shift."""
+    present = set(table.sample.labels.tolist())
+    absent = [name for place, name in enumerate(manifest.classes) if place not in present]
+    if absent:
+        cure = "Give rows of every class of the package, or build anew."
+        raise InputError(
+            "a class of the package has no row", where=manifest.requirement.schema.label.name, seen=absent[0], cure=cure
+        )
+
+
+def _architecture(manifest: Manifest) -> Architecture:
+    a = manifest.architecture
+    return Architecture(a["template"], a["units"], a["draws"], a["bytes"], a["macs"])
+
+
+def _require_same_shape(old: Child, new: Child) -> None:
+    shapes = [(c.units.counts, c.head_weight.shape) for c in (old, new)]
+    if shapes[0] != shapes[1]:
+        raise InputError("the new weights have another shape", where="refit", seen=shapes[1], cure="Build anew.")
+
+
+def _variants(package: Package) -> list[Fitted]:
+    fitted = []
+    for variant in package.manifest.variants:
+        backend, files, target = variant_parts(package, variant)
+        fitted.append(Fitted(target, backend.name, variant.precision, files))
+    return fitted
+
+
+def _report(
+    place: Path,
+    manifest: Manifest,
+    generated: Generated,
+    compiled: Compiled,
+    notes: tuple[str, ...],
+    refitting: float,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "package": str(place),
+        "score": dict(manifest.score["child"]),
+        "linear": dict(manifest.score["linear"]),
+        "baseline": dict(manifest.score["baseline"]),
+        "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
+        "variants": [c.to_json() | {"path": c.path} for c in compiled.candidates],
+        "checks": [h.to_json() for h in compiled.hops],
+        "notes": list(notes),
+        "refit_seconds": round(refitting, 4),
+        "seconds": round(seconds, 3),
+    }

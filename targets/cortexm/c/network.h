@@ -1,0 +1,23 @@
+//:heading
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+//:sizes
+
+//:scratch
+
+/* Runs the network on one input; returns the place of the largest output. Keeps nothing between calls, so several threads
+   may call it, each with a scratch of its own. */
+int32_t model_run(const float *input, float *outputs, model_scratch *scratch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
