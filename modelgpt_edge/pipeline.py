@@ -169,7 +169,9 @@ def build(
         "user" if generator else "guard",
     )
     write_package(place, package_files(manifest, generated, compiled, frontier, notes), force)
-    report = build_report(place, manifest, generated, compiled, frontier, notes, time.perf_counter() - start)
+    report = build_report(
+        place, manifest, generated, compiled, frontier, understood.limited, notes, time.perf_counter() - start
+    )
     return Built(place, manifest, report)
 
 

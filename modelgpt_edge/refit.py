@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.architecture.architecture import Architecture
-from modelgpt_edge.child import Child
+from modelgpt_edge.child import Child, Encoder
 from modelgpt_edge.child_file import CHILD, read_child
 from modelgpt_edge.compile.compiler import Compiled, Fitted, refit_child
 from modelgpt_edge.compile.contents import describe, package_files
@@ -22,6 +22,7 @@ from modelgpt_edge.data.table import Table, open_table
 from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.generate import Generated, generate
+from modelgpt_edge.requirement.wording import counted, shown
 from modelgpt_edge.runtime.executors import variant_parts
 from modelgpt_edge.runtime.opening import Package, open_package
 
@@ -68,11 +69,14 @@ def refit(
     start = time.perf_counter()
     place = Path(package if out is None else out)
     check_place(place, force)
+    if seed is not None and seed < 0:
+        raise InputError("a seed can't be negative", where="--seed", seen=seed, cure="Give 0 or more.")
     opened = open_package(package)
     manifest, old = opened.manifest, read_child(opened.file(CHILD))
     progress("reading", 0)
     table, notes = _read(manifest, data)
-    _require_classes(table, manifest)
+    _require_rows(table, manifest)
+    notes += _strange_words(table, old.encoder)
     architecture, seed = _architecture(manifest), manifest.seed if seed is None else seed
     # The package's own generator: another one would have another shape.
     generated = generate(table, architecture, seed, progress, str(manifest.generator["name"]), encoder=old.encoder)
@@ -106,11 +110,28 @@ def _read(manifest: Manifest, data: object) -> tuple[Table, tuple[str, ...]]:
         raise InputError("the table lacks a column that the package was built from", where=source.name, seen=absent, cure=cure)
     facts = profile(source, manifest.seed)
     table = open_table(source, facts, schema)
-    return table, (*facts.notes, *table.notes)
+    strange = [name for name in facts.column(schema.label.name).counts if name not in schema.classes] if schema.classes else []
+    such = (f"the package has no class {shown(strange[0])}: its rows are among those left out",) if strange else ()
+    return table, (*facts.notes, *table.notes, *such)
 
 
-def _require_classes(table: Table, manifest: Manifest) -> None:
-    """InputError where a class has no row: its head can't be solved, and other classes would shift."""
+def _strange_words(table: Table, encoder: Encoder) -> tuple[str, ...]:
+    """A note on each column with words that the package's encoder doesn't have."""
+    notes = []
+    for name, vocabulary in zip(encoder.words, encoder.vocabularies):
+        known = {*vocabulary, ""}
+        strange = [word for word in table.sample.words[name].tolist() if word not in known]
+        if strange:
+            rows, such = counted(len(strange), "row"), shown(strange[0])
+            notes.append(f"Column {shown(name)}: words of {rows}, such as {such}, are none of the package's and count as none.")
+    return tuple(notes)
+
+
+def _require_rows(table: Table, manifest: Manifest) -> None:
+    """InputError where there is one row alone, or a class has none: its head can't be solved, and other classes would shift."""
+    if len(table.sample) < 2:
+        cure = "Give at least two rows with a label, better some dozens."
+        raise InputError("only one row has a label", where=manifest.requirement.schema.label.name, cure=cure)
     present = set(table.sample.labels.tolist())
     absent = [name for place, name in enumerate(manifest.classes) if place not in present]
     if absent:
@@ -135,7 +156,10 @@ def _variants(package: Package) -> list[Fitted]:
     fitted = []
     for variant in package.manifest.variants:
         backend, files, target = variant_parts(package, variant)
-        fitted.append(Fitted(target, backend.name, variant.precision, files))
+        size = sum(
+            (package.path / name).stat().st_size for name in package.manifest.files if name.startswith(f"{variant.path}/")
+        )
+        fitted.append(Fitted(target, backend.name, variant.precision, files, None if size == variant.bytes else variant.bytes))
     return fitted
 
 

@@ -19,6 +19,7 @@ def build_report(
     generated: Generated,
     compiled: Compiled,
     frontier: list[Point],
+    limited: bool,
     notes: tuple[str, ...],
     seconds: float,
 ) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def build_report(
     Args:
         out: where the package lies.
         frontier: every size that the template could have had.
+        limited: whether a budget made the choice among them.
         notes: what the user should know.
         seconds: what the build took.
     """
@@ -51,6 +53,7 @@ def build_report(
         "score": dict(manifest.score["child"]),
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
+        "limited": limited,
         "frontier": [point.to_json() for point in frontier],
         "variants": [c.to_json() | {"path": c.path if c.kept else None} for c in compiled.candidates],
         "checks": [h.to_json() for h in compiled.hops],

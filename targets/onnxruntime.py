@@ -84,14 +84,12 @@ class PackedExecutor:
 
     def __init__(self, session: Any) -> None:
         self._run = session.run
-        self._names = [i.name for i in session.get_inputs()]
+        self._names = [i.name for i in session.get_inputs()]  # a table without numbers, or without words, has one input
 
     def run(self, numbers: Floats, codes: Ints) -> Floats:
         """See `targets.backend.Executor`."""
-        feed = {"numbers": numbers, "codes": codes} if len(self._names) == 2 else {
-            self._names[0]: numbers if self._names[0] == "numbers" else codes
-        }  # fmt: skip
-        return two_dimensional(self._run(None, feed)[0])
+        given = {"numbers": numbers, "codes": codes}
+        return two_dimensional(self._run(None, {name: given[name] for name in self._names})[0])
 
 
 def two_dimensional(outputs: Any) -> Floats:

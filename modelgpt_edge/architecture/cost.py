@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from modelgpt_edge.child import Encoder
 from modelgpt_edge.targets.target import Target
 
-# A file's graph and names beside its weights: of the linear model, and what number columns, word columns and units add.
-LINEAR_GRAPH, NUMBERS_GRAPH, WORDS_GRAPH, UNITS_GRAPH = 300, 1_060, 250, 1_850
+# A file's graph and names beside its weights: of the linear model, and what columns of numbers, of words, of dates, those
+# with gaps, and units add.
+LINEAR_GRAPH, NUMBERS_GRAPH, WORDS_GRAPH, WAVES_GRAPH, FLAGS_GRAPH, UNITS_GRAPH = 300, 1_060, 250, 390, 150, 1_850
+# What a lower precision's graph adds: casts, or quantise nodes, and an int8 scale and zero point of each dense unit.
+FP16_GRAPH, INT8_GRAPH, INT8_DENSE = 100, 910, 5
 # Shares of the units: dense ones see every column, sparse ones eight, leaf ones eight in each of their three steps.
 DENSE, SPARSE, LEAF = 0.4, 0.4, 0.2
-# Numbers stored for a sparse and a leaf unit: weights, biases, offset, and its part of its group's eight columns.
-SPARSE_NUMBERS, LEAF_NUMBERS = 8 + 1 + 0.25, 24 + 3 + 1 + 0.25
+# Numbers stored for a sparse and a leaf unit: weights, biases, offset; and of each its part of its group's eight columns.
+SPARSE_NUMBERS, LEAF_NUMBERS, GROUP_NUMBERS = 8 + 1, 24 + 3 + 1, 0.25
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,20 @@ def estimate(columns: Columns, outputs: int, units: int, target: Target) -> Cost
 
 
 def file_bytes(columns: Columns, outputs: int, units: int, precision: str = "fp32") -> int:
-    """Size of the packed ONNX file: encoder tables in fp32, units and head in a precision, graph."""
+    """Size of the packed ONNX file: encoder tables and places of columns in 32 bits, units and head in a precision, graph."""
     wide = 3 * (columns.numbers + columns.waves) + 3 * columns.waves
     ranks = columns.ranks * (3 * max(0, columns.knots - 1) + 2)
-    tables = wide + ranks + columns.flags + 2 * columns.one_hots
+    tables = wide + ranks + columns.flags + 2 * columns.one_hots + units * (SPARSE + LEAF) * GROUP_NUMBERS
     dense, head = units * DENSE * columns.width, units * outputs  # what int8 quantises
     others = units * (DENSE + SPARSE * SPARSE_NUMBERS + LEAF * LEAF_NUMBERS) + (columns.width + 1) * outputs
     graph = LINEAR_GRAPH + NUMBERS_GRAPH * bool(columns.numbers) + WORDS_GRAPH * bool(columns.words) + UNITS_GRAPH * bool(units)
+    graph += WAVES_GRAPH * bool(columns.waves) + FLAGS_GRAPH * bool(columns.flags)
     quantised, rest = {"fp32": (4, 4), "fp16": (2, 2)}.get(precision, (1, 4))
-    return graph + 4 * tables + round(quantised * (dense + head) + rest * others)
+    if precision == "fp16":
+        graph += FP16_GRAPH
+    elif precision != "fp32" and units:
+        graph += INT8_GRAPH + round(INT8_DENSE * units * DENSE)
+    return graph + round(4 * tables + quantised * (dense + head) + rest * others)
 
 
 def macs(columns: Columns, outputs: int, units: int) -> int:

@@ -95,7 +95,7 @@ class Candidate:
     @property
     def cost(self) -> float | None:
         """What one row costs: microseconds, or instructions in an emulator that counts them; None where neither is known."""
-        return self.profile.get("p50_us", self.profile.get("instructions"))
+        return self.profile.get("p50_us", self.profile.get("instructions_per_row"))
 
     @property
     def passed(self) -> bool:

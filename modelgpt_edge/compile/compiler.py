@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def compile_child(
 
 
 def refit_child(child: Child, unfused: Floats, rows: Rows, variants: Sequence[Fitted], version: str) -> Compiled:
-    """Put a child's weights into variants that were compiled for another one of the same shapes, and pass them through the gate.
+    """Put a child's weights into variants compiled for another one of the same shapes, and pass them through the gate.
 
     Args:
         unfused, rows: as for `compile_child`.
@@ -95,6 +95,8 @@ def refit_child(child: Child, unfused: Floats, rows: Rows, variants: Sequence[Fi
     for variant in variants:
         backend = BACKENDS[variant.backend]
         artefact = backend.refit(variant.files, ready.source, variant.target, variant.precision)
+        if variant.flash_bytes is not None:  # measured by a compiler that a refit doesn't call; the shapes are the same
+            artefact = replace(artefact, facts={"flash_bytes": variant.flash_bytes, **artefact.facts})
         candidates.append(
             measure(variant.target, backend, variant.precision, artefact, ready.source, ready.probe, ready.golden)
         )
@@ -103,12 +105,17 @@ def refit_child(child: Child, unfused: Floats, rows: Rows, variants: Sequence[Fi
 
 @dataclass(frozen=True)
 class Fitted:
-    """A compiled variant whose weights are to be replaced."""
+    """A compiled variant whose weights are to be replaced.
+
+    Attributes:
+        flash_bytes: what it takes on the device where that isn't the size of its files; None where it is.
+    """
 
     target: Target
     backend: str
     precision: str
     files: Files
+    flash_bytes: int | None
 
 
 @dataclass(frozen=True)

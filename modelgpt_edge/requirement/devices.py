@@ -24,15 +24,16 @@ SPOKEN = {
     "cortex m7": "cortex-m7",
     "cortex m33": "cortex-m33",
     "cortex m55": "cortex-m55",
-    "in the browser": "browser",
-    "in a browser": "browser",
-    "in the web browser": "browser",
-    "in a web browser": "browser",
-    "on android": "android-arm64",
-    "for android": "android-arm64",
 }
-# Names that a task about something else may well hold; only the phrases above count for them.
+# Names that a task about something else may well hold ("clicks in a browser"): for these the text must say that it runs there.
 COMMON_WORDS = frozenset({"browser", "wasm", "android", "rtx", "arm64", "aarch64", "rpi"})
+RUNS = r"(?:runs?|running|works?|working|executes?|executed|executing|deploy\w*|inference|compiled?|built|ship\w*)"
+RUNS_THERE = {
+    re.compile(
+        rf"\b{RUNS} (?:\w+ ){{0,3}}?(?:in|inside|to) (?:(?:the|a|my|our|users'?|any|every) )?(?:web )?browsers?\b"
+    ): "browser",
+    re.compile(rf"\b{RUNS} (?:\w+ ){{0,3}}?(?:on|for|to) (?:(?:an?|the|my|our) )?android\b"): "android-arm64",
+}
 # Boards that share a word with a target, and must not be taken for it.
 OTHERS = (
     *("jetson nano", "jetson tx1", "jetson tx2", "jetson xavier", "jetson xavier nx", "jetson agx xavier"),
@@ -53,6 +54,8 @@ def find_devices(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         else:
             known = spoken([t.name for t in targets])
             notes.append(f'The task names "{phrase}", which this version can\'t build for; it builds for {known}.')
+    text = search_text(task)
+    found |= {name: None for pattern, name in RUNS_THERE.items() if pattern.search(text)}
     return tuple(found), tuple(dict.fromkeys(notes))
 
 

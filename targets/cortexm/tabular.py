@@ -55,7 +55,8 @@ def emit_child(child: Child, precision: str, name: str = "model") -> Emitted:
         "tables": "",
     }
     code = fill(f"tabular_{precision}.c", name, flags, blocks)
-    used = [(key, value) for key, value in sizes.items() if re.search(rf"\b{key}\b", code)]
+    names = set(re.findall(r"\b[A-Z][A-Z0-9_]*\b", code))
+    used = [(key, value) for key, value in sizes.items() if key in names]
     places = "uint8_t" if shape.one_hots + shape.always <= 256 else "uint16_t"
     types = [f"typedef {places} column_t;"] if "column_t" in code else []
     blocks["tables"] = "\n".join([constants(used), *types, *(table.declaration() for table in tables)])

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
@@ -29,16 +30,23 @@ def fill(file: str, name: str, flags: Set[str], blocks: Mapping[str, str]) -> st
     if not _NAME.fullmatch(name):
         cure = "Use lower-case letters, digits and underscores, a letter first."
         raise InputError("the model's name in C can't be used", seen=name, cure=cure)
-    text = "\n".join(_lines(file, flags, blocks, name)) + "\n"
-    return re.sub(r"\n{3,}", "\n\n", text)
+    outline = _outline(file, name, frozenset(flags))
+    text = "\n".join(blocks[line] if is_block else line for line, is_block in outline if not is_block or blocks[line])
+    return re.sub(r"\n{3,}", "\n\n", text + "\n")
 
 
-def _lines(file: str, flags: Set[str], blocks: Mapping[str, str], name: str) -> Iterator[str]:
+@functools.lru_cache(maxsize=64)
+def _outline(file: str, name: str, flags: frozenset[str]) -> tuple[tuple[str, bool], ...]:
+    """A template's lines, and for each whether it is the name of a block: what depends on no weight is read once."""
+    return tuple(_read(file, name, flags))
+
+
+def _read(file: str, name: str, flags: frozenset[str]) -> Iterator[tuple[str, bool]]:
     kept = [True]
     for line in (FOLDER / file).read_text(encoding="utf-8").splitlines():
         if not line.strip().startswith(_DIRECTIVE):
             if all(kept):
-                yield re.sub(r"\bmodel(?=_|\.h\b)", name, re.sub(r"\bMODEL(?=_)", name.upper(), line))
+                yield re.sub(r"\bmodel(?=_|\.h\b)", name, re.sub(r"\bMODEL(?=_)", name.upper(), line)), False
             continue
         word, _, rest = line.strip().removeprefix(_DIRECTIVE).partition(" ")
         if word == "if":
@@ -50,6 +58,6 @@ def _lines(file: str, flags: Set[str], blocks: Mapping[str, str], name: str) -> 
         elif not all(kept):
             continue
         elif word == "include":
-            yield from _lines(rest, flags, blocks, name)
-        elif blocks[word]:
-            yield blocks[word]
+            yield from _read(rest, name, flags)
+        else:
+            yield word, True

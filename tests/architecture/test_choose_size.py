@@ -11,8 +11,10 @@ import pytest
 from modelgpt_edge.architecture.architecture import Architecture, Size
 from modelgpt_edge.architecture.choice import choose_size, describe
 
-# Bytes fall with the size; 640 units stand there in two forms that share their losses.
+# Bytes fall with the size.
 SHAPES = ((640, 2, 900), (640, 1, 500), (160, 1, 200), (40, 1, 90), (0, 0, 20))
+TWO, ONE, MIDDLE, SMALL, NONE = ((units, draws) for units, draws, _ in SHAPES)
+Losses = dict[tuple[int, int], np.ndarray]
 
 
 def sizes(*too_large: int) -> list[Size]:
@@ -27,83 +29,103 @@ def picked(chosen: list[Size]) -> list[int]:
     return [size.architecture.bytes for size in chosen]
 
 
-def shifted(by: dict[int, float], rows: int = 100, noise: float = 0.1, common: float = 0.0) -> dict[int, np.ndarray]:
-    """Losses whose paired differences to those of 640 units have exactly mean `by` and deviation `noise`.
+def shifted(
+    middle: float = 1.0,
+    small: float = 1.0,
+    none: float = 1.0,
+    two: float = 0.0,
+    rows: int = 100,
+    noise: float = 0.1,
+    common: float = 0.0,
+) -> Losses:
+    """Losses whose paired differences to those of one draw of 640 units have exactly the mean given and deviation `noise`.
 
     Args:
+        two: of a second draw; where nil, both have the same losses to the bit.
         common: deviation of what all sizes find hard.
     """
     rng = np.random.default_rng(0)
     base = rng.normal(1.0, 0.01, rows) + common * rng.normal(size=rows)
-    losses = {640: base}
-    for units, mean in by.items():
+    losses = {TWO: base, ONE: base}
+    for size, mean in ((TWO, two), (MIDDLE, middle), (SMALL, small), (NONE, none)):
         wiggle = rng.normal(size=rows)
-        losses[units] = base + mean + noise * (wiggle - wiggle.mean()) / wiggle.std()
+        if size != TWO or two:
+            losses[size] = base + mean + noise * (wiggle - wiggle.mean()) / wiggle.std()
     return losses
 
 
-def standard_error(losses: dict[int, np.ndarray], units: int) -> float:
-    """Of the mean difference to 640 units, by the textbook."""
-    pairs = [float(a - b) for a, b in zip(losses[units], losses[640])]
+def standard_error(losses: Losses, size: tuple[int, int]) -> float:
+    """Of the mean difference to one draw of 640 units, by the textbook."""
+    pairs = [float(a - b) for a, b in zip(losses[size], losses[ONE])]
     return statistics.pstdev(pairs) / len(pairs) ** 0.5
 
 
 def test_the_smallest_within_one_standard_error_of_the_best_is_chosen_first():
     # The standard error of a difference is 0.1 / sqrt(100) = 0.01.
-    losses = shifted({160: 0.005, 40: 0.0099, 0: 0.0101})
-    assert standard_error(losses, 40) == pytest.approx(0.01)
+    losses = shifted(0.005, 0.0099, 0.0101)
+    assert standard_error(losses, SMALL) == pytest.approx(0.01)
     assert picked(choose_size(sizes(), losses, budget=True)) == [90, 20]
 
 
 @pytest.mark.parametrize(("by", "first"), [(0.0099, 20), (0.0101, 500)])
 def test_one_standard_error_is_the_border(by, first):
-    losses = shifted({160: 1.0, 40: 1.0, 0: by})
+    losses = shifted(none=by)
     assert picked(choose_size(sizes(), losses, budget=True))[0] == first
 
 
 def test_more_rows_tell_smaller_differences():
-    by = {160: 0.004, 40: 1.0, 0: 1.0}
-    assert picked(choose_size(sizes(), shifted(by, rows=100), budget=True))[0] == 200  # error 0.01
-    assert picked(choose_size(sizes(), shifted(by, rows=2500), budget=True))[0] == 500  # error 0.002
+    assert picked(choose_size(sizes(), shifted(0.004, rows=100), budget=True))[0] == 200  # error 0.01
+    assert picked(choose_size(sizes(), shifted(0.004, rows=2500), budget=True))[0] == 500  # error 0.002
 
 
 def test_rows_are_paired_so_that_what_all_find_hard_blurs_nothing():
-    losses = shifted({160: 0.02, 40: 1.0, 0: 1.0}, common=5.0)
-    unpaired = float(np.hypot(losses[160].std(), losses[640].std())) / 10
+    losses = shifted(0.02, common=5.0)
+    unpaired = float(np.hypot(losses[MIDDLE].std(), losses[ONE].std())) / 10
     assert unpaired / 20 > 0.02, "unpaired, the difference would be far within the error"
     assert picked(choose_size(sizes(), losses, budget=True))[0] == 500
 
 
 def test_the_best_that_fits_is_the_measure_not_the_best_of_all():
-    losses = shifted({160: 0.5, 40: 0.505, 0: 0.9})
+    losses = shifted(0.5, 0.505, 0.9)
     assert picked(choose_size(sizes(), losses, budget=True))[0] == 500
     # With the largest ones out, 40 units are as good as 160 for all that can be told.
-    losses[40] = losses[160] + 0.005 + 0.1 * (np.arange(100) % 2 - 0.5)
+    losses[SMALL] = losses[MIDDLE] + 0.005 + 0.1 * (np.arange(100) % 2 - 0.5)
     assert picked(choose_size(sizes(900, 500), losses, budget=True)) == [90, 20]
 
 
 def test_fewer_draws_of_equally_scored_units_are_smaller_so_they_are_taken():
-    assert picked(choose_size(sizes(), shifted({160: 1.0, 40: 1.0, 0: 1.0}), budget=True)) == [500, 200, 90, 20]
+    assert picked(choose_size(sizes(), shifted(), budget=True)) == [500, 200, 90, 20]
+
+
+@pytest.mark.parametrize(("two", "first"), [(-0.0099, 500), (-0.0101, 900), (0.5, 500)])
+def test_a_second_draw_is_taken_where_it_is_better_by_more_than_an_error(two, first):
+    assert picked(choose_size(sizes(), shifted(two=two), budget=True))[0] == first
+
+
+def test_what_a_second_draw_gains_counts_against_the_smaller_sizes_too():
+    losses = shifted(middle=0.0, two=-0.02)
+    assert picked(choose_size(sizes(), losses, budget=True))[0] == 900
+    assert picked(choose_size(sizes(900), losses, budget=True))[0] == 200
 
 
 def test_sizes_to_fall_back_on_fit_and_shrink():
-    losses = shifted({160: 1.0, 40: 1.0, 0: 1.0})
+    losses = shifted()
     assert picked(choose_size(sizes(900, 200), losses, budget=True)) == [500, 90, 20]
     assert picked(choose_size(sizes(900, 500, 200, 90), losses, budget=True)) == [20]
 
 
 def test_a_smaller_size_that_is_better_is_the_best():
-    losses = shifted({160: -0.2, 40: 0.5, 0: 0.5})
+    losses = shifted(-0.2, 0.5, 0.5)
     assert picked(choose_size(sizes(), losses, budget=True))[0] == 200
 
 
 def test_equal_losses_take_the_smallest():
     same = np.random.default_rng(0).random(50)
-    assert picked(choose_size(sizes(), dict.fromkeys((640, 160, 40, 0), same), budget=True)) == [20]
+    assert picked(choose_size(sizes(), dict.fromkeys((TWO, ONE, MIDDLE, SMALL, NONE), same), budget=True)) == [20]
 
 
 def test_one_row_tells_without_a_division_by_zero():
-    losses = {640: np.array([0.1]), 160: np.array([0.2]), 40: np.array([0.1]), 0: np.array([0.3])}
+    losses = {size: np.array([loss]) for size, loss in zip((TWO, ONE, MIDDLE, SMALL, NONE), (0.2, 0.1, 0.2, 0.1, 0.3))}
     assert picked(choose_size(sizes(), losses, budget=True))[0] == 90
 
 
@@ -113,6 +135,7 @@ def test_without_a_budget_the_most_accurate_template_comes_first_and_no_loss_is_
 
 def test_sizes_have_words():
     everything = sizes()
+    assert [size.architecture.width for size in everything] == [TWO, ONE, MIDDLE, SMALL, NONE]
     assert describe(everything[0]) == "640 hidden units x 2 draws"
     assert describe(everything[-1]) == "the plain linear model"
     one = replace(everything[1].architecture, units=80)

@@ -39,6 +39,29 @@ def xor(write_csv):
     return write_csv(Path("xor.csv"), rows)
 
 
+@pytest.fixture
+def product(write_csv):
+    """A table that several draws are worth their bytes on: the sign of a product of three columns."""
+    draw = random.Random(0)
+    rows = []
+    for _ in range(200):
+        a, b, c = (draw.gauss(0, 1) for _ in range(3))
+        cells = {"a": round(a, 4), "b": round(b, 4), "c": round(c, 4)}
+        rows.append({**cells, "sign": "plus" if a * b * c > 0 else "minus"})
+    return write_csv(Path("product.csv"), rows)
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Fails a build that begins to generate or to compile."""
+
+    def begun(*_, **__):
+        raise AssertionError("work was begun")
+
+    for name in ("warm", "score_widths", "generate", "compile_child"):
+        monkeypatch.setattr(f"modelgpt_edge.pipeline.{name}", begun)
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [
@@ -271,14 +294,88 @@ def test_people_see_the_sizes_and_which_was_taken(cli):
     assert "loss: how much accuracy" in ran.out
 
 
-def test_backends_are_named_and_an_unknown_one_is_refused(cli):
+def test_backends_are_named(cli):
     ran = cli("build", *TASK, *ORT, "--draws", "1", "--json")
     assert ran.code == 0, ran.err
     assert {v["backend"] for v in json.loads(ran.out)["variants"]} == {"onnxruntime"}
-    ran = cli("build", *TASK, "--backend", "tensorrt", "--draws", "1", "--out", "other.edge")
-    assert ran.code == 4
-    assert "x86 has no such backend (seen: 'tensorrt'). It has: native, onnxruntime" in ran.err
-    assert not Path("other.edge").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--dry-run", "--json")])
+@pytest.mark.parametrize(
+    ("wanted", "code", "words"),
+    [
+        (("onnxruntme",), 1, "--backend: there is no such backend (seen: 'onnxruntme'). Did you mean 'onnxruntime'"),
+        (("native", "onnxruntme"), 1, "there is no such backend (seen: 'onnxruntme')"),
+        (("tensorrt",), 4, "x86 has no such backend (seen: 'tensorrt'). It has: native, onnxruntime, tvm"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_told_before_any_work(wanted, code, words, options, cli, no_work):
+    ran = cli("build", *TASK, *(part for name in wanted for part in ("--backend", name)), *options)
+    assert ran.code == code
+    assert words in ran.err
+    assert ran.err.splitlines()[-1].startswith("error: ")
+    assert ran.out == ""
+    assert os.listdir() == ["table.csv"]
+
+
+def test_one_of_several_targets_without_the_backend_is_told_before_any_work(cli, no_work):
+    for options in ((), ("--dry-run",)):
+        ran = cli("build", *TASK, "--target", "x86", "--target", "jetson", "--backend", "native", *options)
+        assert ran.code == 4
+        assert "jetson-orin-nano has no such backend (seen: 'native')" in ran.err
+
+
+def test_a_budget_can_take_the_largest_size_where_its_draws_are_worth_their_bytes(cli, product):
+    def build(flash):
+        ran = cli("build", "--task", "predict sign", "--data", "product.csv", *ORT, "--max-flash", flash, "--json", "--force")
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)
+
+    report = build("1MB")
+    points = {(p["units"], p["draws"]): p for p in report["frontier"]}
+    assert points[640, 4]["chosen"]
+    assert (report["architecture"]["units"], report["architecture"]["draws"]) == (640, 4)
+    assert report["architecture"]["macs"] == points[640, 4]["macs"]
+    assert len({points[640, draws]["loss"] for draws in (1, 2, 4)}) == 3, "every size that fits has a score of its own"
+    assert points[640, 4]["loss"] == min(p["loss"] for p in points.values())
+    kept = build(str(points[640, 4]["costs"]["x86"]["flash_bytes"] - 1))
+    tight = {(p["units"], p["draws"]): p for p in kept["frontier"]}
+    assert not tight[640, 4]["fits"]
+    assert not tight[640, 4]["chosen"]
+    assert tight[640, 4]["loss"] == tight[640, 1]["loss"], "what doesn't fit isn't scored: it has the score of one draw"
+    for size in ((640, 2), (640, 1), (20, 1), (0, 0)):
+        assert tight[size]["loss"] == points[size]["loss"], "the same rows, and a size's score depends on no other size"
+
+
+def test_where_the_guard_ships_the_linear_model_that_size_is_taken(cli):
+    for options in (ORT, (*ORT, "--max-flash", "1MB")):
+        ran = cli("build", *TASK, *options, "--json", "--force")
+        assert ran.code == 0, ran.err
+        report = json.loads(ran.out)
+        assert report["generator"]["name"] == "linear"
+        assert report["generator"]["chosen_by"] == "guard"
+        points = report["frontier"]
+        assert [(p["units"], p["draws"]) for p in points] == list(SIZES)
+        assert [(p["units"], p["draws"]) for p in points if p["chosen"]] == [(0, 0)]
+        manifest = json.loads(Path("table.edge/manifest.json").read_text())
+        for architecture in (report["architecture"], manifest["architecture"]):
+            assert (architecture["units"], architecture["draws"]) == (0, 0)
+            assert architecture["macs"] == points[-1]["macs"] < points[0]["macs"]
+
+
+def test_the_linear_generator_has_one_size(cli, xor):
+    task = ("build", "--task", "predict sign", "--data", "xor.csv")
+    ran = cli(*task, *ORT, "--generator", "linear", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    (point,) = report["frontier"]
+    assert (point["units"], point["draws"], point["chosen"]) == (0, 0, True)
+    assert report["architecture"]["macs"] == point["macs"]
+    assert point["score"] < 0.65, "the sign of a product isn't linear"
+    assert report["generator"]["chosen_by"] == "user"
+    ran = cli(*task, *ORT, "--generator", "linear", "--max-flash", "500", "--out", "other.edge")
+    assert ran.code == 5
+    assert "the smallest, the plain linear model, needs x86: about " in ran.err
 
 
 def test_a_microcontroller_s_own_memory_is_a_budget(cli):

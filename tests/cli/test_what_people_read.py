@@ -31,9 +31,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> modelgpt_edge.pipeline.
 
 
 def test_names_from_the_file_cannot_steer_the_terminal(hostile, cli):
-    from modelgpt_edge.commands.build import _text
+    from modelgpt_edge.commands.build_text import build_text
 
-    for text in (_text(hostile.report, ()), cli("inspect", hostile.path).out, cli("verify", hostile.path).out):
+    for text in (build_text(hostile.report, ()), cli("inspect", hostile.path).out, cli("verify", hostile.path).out):
         assert not [c for c in text if ord(c) < 32 and c != "\n"]
         assert "\u202e" not in text
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from modelgpt_edge.child import Units
 from modelgpt_edge.compile import variants
 from modelgpt_edge.compile.candidate import Probe
 from modelgpt_edge.compile.golden import golden_rows
 from modelgpt_edge.compile.source import ChildSource
-from modelgpt_edge.compile.variants import EMULATED_ROWS, backends_of, compile_target, precisions_of
+from modelgpt_edge.compile.variants import EMULATED_ROWS, compile_target, precisions_of
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.parameters.blend import Blend
@@ -21,8 +22,10 @@ from modelgpt_edge.parameters.floor import fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
+from modelgpt_edge.targets import backends as known
 from modelgpt_edge.targets import running
 from modelgpt_edge.targets.backend import Artefact, Availability
+from modelgpt_edge.targets.backends import BACKENDS
 from modelgpt_edge.targets.builtin import BUILTIN
 from modelgpt_edge.targets.target import Target, machine
 
@@ -120,7 +123,7 @@ def compiled(monkeypatch, ready):
 
     def run(target, *fakes, wanted=()):
         backends: Mapping[str, FakeBackend] = {fake.name: fake for fake in fakes}
-        for module in (variants, running):
+        for module in (variants, running, known):
             monkeypatch.setattr(module, "BACKENDS", backends)
         monkeypatch.setattr(running, "EMULATORS", {"fake-emulator": FakeEmulator(backends)})
         return compile_target(target, *ready, wanted)
@@ -252,16 +255,27 @@ def test_a_file_that_a_backend_did_not_make_is_no_file_of_the_variant(compiled):
         compiled(HERE, Greedy("one"), FakeBackend("two"))
 
 
-def test_a_backend_that_a_target_lacks_is_named_with_those_that_it_has():
-    x86 = next(t for t in BUILTIN if t.name == "x86")
-    with pytest.raises(TargetUnavailableError, match=r"x86 has no such backend.*seen: 'tensorrt'") as raised:
-        backends_of(x86, ("tensorrt",))
-    assert "onnxruntime" in raised.value.cure
-    assert backends_of(x86, ("onnxruntime", "native")) == ["native", "onnxruntime"], "the target's order of preference"
-
-
-def test_precisions_are_those_of_both_in_the_target_s_order():
+def test_precisions_are_those_of_both_in_the_target_s_order(ready):
+    child = ready[0].child
     gpu = replace(ELSEWHERE, sm="sm_87", precisions=("fp16", "int8", "fp32"))
-    assert precisions_of(gpu, FakeBackend("one", ("fp32", "int8", "fp16", "int8-dynamic"))) == ["fp16", "int8", "fp32"]
-    assert precisions_of(HERE, FakeBackend("one", ("int8",))) == ["int8"]
-    assert precisions_of(gpu, FakeBackend("onnxruntime", ("fp32", "int8"))) == ["fp32"]
+    assert precisions_of(gpu, FakeBackend("one", ("fp32", "int8", "fp16", "int8-dynamic")), child) == ["fp16", "int8", "fp32"]
+    assert precisions_of(HERE, FakeBackend("one", ("int8",)), child) == ["int8"]
+    assert precisions_of(gpu, FakeBackend("onnxruntime", ("fp32", "int8")), child) == ["fp32"]
+
+
+@pytest.mark.parametrize("target", BUILTIN, ids=[t.name for t in BUILTIN])
+def test_without_hidden_units_only_c_has_int8(target, ready):
+    """Its linear part is integers too; in ONNX the linear skip stays float, so there is nothing to quantise."""
+    child = ready[0].child
+    linear = replace(child, units=Units.none(child.encoder.width), head_weight=child.head_weight[: child.encoder.width])
+    for name in target.backends:
+        units, none = (precisions_of(target, BACKENDS[name], c) for c in (child, linear))
+        assert none == (units if name == "c" else [p for p in units if p not in ("int8", "int8-dynamic")])
+        assert none, "something is left to build"
+        assert ("int8" in units) == (name not in ("native", "tvm") and not (name == "onnxruntime" and target.sm is not None))
+
+
+def test_a_backend_of_int8_alone_gets_fp32_of_a_child_without_hidden_units(ready):
+    child = ready[0].child
+    linear = replace(child, units=Units.none(child.encoder.width), head_weight=child.head_weight[: child.encoder.width])
+    assert precisions_of(replace(HERE, precisions=("int8",)), FakeBackend("one"), linear) == ["fp32"]

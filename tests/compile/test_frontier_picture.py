@@ -21,16 +21,17 @@ def score(value, low=None, high=None, metric="accuracy"):
     return Score(metric, value, value - 0.03 if low is None else low, value + 0.03 if high is None else high, "", 100)
 
 
-def points(chosen=3, too_large=2, metric="accuracy"):
-    """Every size; the first ones break a limit."""
+ONE_DRAW = [size for size in sorted(SIZES) if size[1] <= 1]
+
+
+def points(chosen=3, too_large=2, metric="accuracy", scored=ONE_DRAW):
+    """Every size, scores rising in the order of `scored`; the first ones break a limit."""
     sizes = [
         Size(Architecture("mlp", units, draws, 4_000 + 110 * units * draws, 0), {}, "too large" if i < too_large else "")
         for i, (units, draws) in enumerate(SIZES)
     ]
-    widths = {
-        u: Scored(np.full(9, 0.5), score(0.7 + 0.02 * i, metric=metric)) for i, u in enumerate(sorted({u for u, _ in SIZES}))
-    }
-    return make_frontier(sizes, widths, sizes[chosen].architecture)
+    scores = {size: Scored(np.full(9, 0.5), score(0.7 + 0.02 * i, metric=metric)) for i, size in enumerate(scored)}
+    return make_frontier(sizes, scores, None if chosen is None else sizes[chosen].architecture)
 
 
 def drawn(made):
@@ -113,7 +114,21 @@ def test_a_size_that_was_not_scored_has_no_mark():
     assert len(list(drawn(made).iter(f"{SVG}circle"))) == len(SIZES) - 1
 
 
-def test_points_are_json_with_the_score_of_their_width():
+def test_draws_that_were_scored_have_their_own_score_and_others_that_of_one_draw():
+    scored = {p.size.architecture.width: p.scored for p in points(scored=[*ONE_DRAW, (640, 4)])}
+    assert scored[640, 4].score.value == pytest.approx(0.7 + 0.02 * len(ONE_DRAW))
+    assert scored[640, 2] is scored[640, 1]
+    assert scored[640, 1].score.value == pytest.approx(0.7 + 0.02 * (len(ONE_DRAW) - 1))
+    assert scored[0, 0].score.value == pytest.approx(0.7)
+
+
+def test_a_size_of_which_nothing_was_scored_has_no_score():
+    unscored = [p.size.architecture.width for p in points(scored=[(640, 2), (0, 0)]) if p.scored is None]
+    assert unscored == [size for size in SIZES if size not in ((640, 2), (0, 0))]
+    assert all(p.scored is None and not p.chosen for p in points(chosen=None, scored=[]))
+
+
+def test_points_are_json_with_the_score_of_their_size():
     made = points(chosen=3)
     values = [p.to_json() for p in made]
     assert [v["chosen"] for v in values] == [i == 3 for i in range(len(SIZES))]

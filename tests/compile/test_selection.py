@@ -94,7 +94,7 @@ def test_where_the_device_must_tell_every_good_form_stays_but_fp32_beside_fp16()
 
 
 def test_instructions_of_an_emulator_are_a_cost_too():
-    counted = [replace(form(p, None), profile={"instructions": n}) for p, n in (("int8", 23_000), ("fp32", 90_000))]
+    counted = [replace(form(p, None), profile={"instructions_per_row": n}) for p, n in (("int8", 23_000), ("fp32", 90_000))]
     assert kept(keep_best(counted)) == ["int8"]
 
 

@@ -219,7 +219,7 @@ def test_a_model_that_can_not_be_built_fails_the_compilation_with_the_librarys_w
 
 def test_a_package_for_a_pc_holds_an_engine_and_says_that_it_was_not_run(tmp_path: Path, patients, cli):
     out = tmp_path / "patients.edge"
-    modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target="rtx")
+    modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target="rtx", generator="floor")
     engines = list(out.glob(f"variants/rtx-tensorrt-rtx-*/{ENGINE}"))
     assert engines
     checks = json.loads((out / CHECKS).read_bytes())

@@ -1,7 +1,8 @@
-"""Scores of the template's widths: held out, paired row by row, and able to tell where units are worth their bytes."""
+"""Scores of the template's sizes: held out, paired row by row, and able to tell where units and draws are worth their bytes."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from modelgpt_edge.parameters import widths
-from modelgpt_edge.parameters.widths import score_widths
+from modelgpt_edge.parameters.evidence import Evidence, judge, split_folds
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear
+from modelgpt_edge.parameters.prepare import classification_targets, encode, prepare
+from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.widths import LINEAR, score_widths
 from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
 
-UNITS = (160, 20, 0)
+MANY, FEW = (160, 1), (20, 1)
+SIZES = (MANY, FEW, LINEAR)
 
 
 def table_of(kind, rows=400, seed=0):
@@ -31,9 +37,17 @@ def table_of(kind, rows=400, seed=0):
     return {**{f"c{i}": column for i, column in enumerate(x.T)}, "y": label}, x, label
 
 
-def scored(kind, rows=400, units=UNITS, seed=0):
-    data, _, _ = table_of(kind, rows)
-    return score_widths(understand(Request("predict y", data, label="y", targets=("x86",))).table, units, seed)
+def read(kind, rows=400, table=0):
+    """Such a table as the pipeline reads it."""
+    data, _, _ = table_of(kind, rows, table)
+    return understand(Request("predict y", data, label="y", targets=("x86",))).table
+
+
+def scored_anew(kind, rows=400, sizes=SIZES, seed=0):
+    return score_widths(read(kind, rows), sizes, seed)
+
+
+scored = functools.cache(scored_anew)
 
 
 def standard_errors(worse, better):
@@ -44,26 +58,28 @@ def standard_errors(worse, better):
 
 def test_units_are_told_from_none_where_the_label_needs_them():
     found = scored("xor")
-    assert list(found) == list(UNITS)
-    assert standard_errors(found[0], found[160]) > 5
-    assert found[160].score.value > 0.85 > 0.65 > found[0].score.value
+    assert list(found) == list(SIZES)
+    assert standard_errors(found[LINEAR], found[MANY]) > 5
+    assert found[MANY].score.value > 0.85 > 0.65 > found[LINEAR].score.value
 
 
 def test_where_the_label_is_linear_no_units_are_worth_an_error():
-    found = scored("linear")
-    assert standard_errors(found[0], found[160]) < 1
+    """Of four tables, whose mean of standard errors has the deviation 1 / 2 where units are worth nothing."""
+    tables = [read("linear", table=table) for table in range(4)]
+    found = [score_widths(table, (MANY, LINEAR), 0) for table in tables]
+    assert np.mean([standard_errors(f[LINEAR], f[MANY]) for f in found]) < 1 / 2
 
 
-def test_widths_are_scored_as_they_are_though_the_linear_model_is_likelier():
+def test_sizes_are_scored_as_they_are_though_the_linear_model_is_likelier():
     found = scored("linear")
-    assert not np.array_equal(found[160].losses, found[0].losses)
-    assert not np.array_equal(found[160].losses, found[20].losses)
+    assert not np.array_equal(found[MANY].losses, found[LINEAR].losses)
+    assert not np.array_equal(found[MANY].losses, found[FEW].losses)
 
 
 def test_no_row_is_scored_by_a_model_that_has_seen_it():
     """On pure noise a held-out loss is above that of knowing nothing; in-sample, 160 units would be far below it."""
-    for width, found in scored("noise", 200).items():
-        assert found.losses.mean() > np.log(2) - 0.01, width
+    for size, found in scored("noise", 200).items():
+        assert found.losses.mean() > np.log(2) - 0.01, size
 
 
 @pytest.mark.parametrize("kind", ["xor", "linear"])
@@ -77,48 +93,84 @@ def test_losses_and_scores_are_of_the_same_predictions(kind):
         assert found.score.low < found.score.value < found.score.high
 
 
-def test_the_linear_width_is_about_as_good_as_scikit_learn_s():
+def test_the_linear_size_is_about_as_good_as_scikit_learn_s():
     _, x, label = table_of("linear")
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     theirs = cross_val_predict(LogisticRegression(), x, label, cv=folds, method="predict_proba")
     loss = -np.log(theirs[np.arange(len(label)), (label == "yes").astype(int)]).mean()
-    assert scored("linear")[0].losses.mean() == pytest.approx(loss, rel=0.1)
+    assert scored("linear")[LINEAR].losses.mean() == pytest.approx(loss, rel=0.1)
 
 
 def test_values_are_scored_by_squared_error_in_deviations():
     found = scored("amount")
-    for width in UNITS:
-        assert 1 - found[width].losses.mean() == pytest.approx(found[width].score.value, abs=1e-3)
-        assert found[width].score.metric == "r2"
-    assert standard_errors(found[0], found[160]) > 5
+    for size in SIZES:
+        assert 1 - found[size].losses.mean() == pytest.approx(found[size].score.value, abs=1e-3)
+        assert found[size].score.metric == "r2"
+    assert standard_errors(found[LINEAR], found[MANY]) > 5
 
 
-def test_a_width_s_score_depends_on_no_other_width_and_the_seed_alone():
-    together, alone, again = scored("xor"), scored("xor", units=(20,)), scored("xor")
-    assert np.array_equal(together[20].losses, alone[20].losses)
-    assert all(np.array_equal(together[u].losses, again[u].losses) for u in UNITS)
-    assert not np.array_equal(together[160].losses, scored("xor", seed=1)[160].losses)
+def test_a_size_s_score_depends_on_no_other_size_and_the_seed_alone():
+    together, alone, again = scored("xor"), scored("xor", sizes=(FEW,)), scored_anew("xor")
+    assert np.array_equal(together[FEW].losses, alone[FEW].losses)
+    assert all(np.array_equal(together[size].losses, again[size].losses) for size in SIZES)
+    assert not np.array_equal(together[MANY].losses, scored("xor", seed=1)[MANY].losses)
+
+
+def mean_of_draws(emission, encoded):
+    """Scores (H, N, K) of each draw's own model by itself, averaged, in float64."""
+    draws, scores = len(emission.heads), 0.0
+    for draw, heads in enumerate(emission.heads):
+        hidden = emission.units.part(draw, draws).activate(encoded)
+        features = np.concatenate([encoded, hidden], axis=1).astype(np.float64)
+        scores = scores + (features @ heads.weight.astype(np.float64) + heads.bias[:, None]) / draws
+    return scores
+
+
+@pytest.mark.parametrize("size", [(20, 2), (20, 4), (160, 2)])
+def test_several_draws_are_scored_as_the_mean_of_models_that_are_drawn_apart(size):
+    units, draws = size
+    table = read("xor", 120)
+    targets = classification_targets(table.sample.labels, 2)
+    folds = split_folds(targets, np.random.default_rng(0))
+    held = {"floor": np.zeros((2, 120, 2), np.float32), "linear": np.zeros((2, 120, 2), np.float32)}
+    for fold in range(5):
+        out, rows = np.flatnonzero(folds != fold), table.sample.take(folds == fold)
+        ready = prepare(table.sample.take(out), targets[out], table.schema)
+        rng = np.random.default_rng([0, fold, units, draws])
+        emission = emit_floor(ready, targets[out], Widths().scaled(units), draws, rng)
+        held["floor"][:, folds == fold] = mean_of_draws(emission, encode(ready.encoder, rows))
+        held["linear"][:, folds == fold] = emit_linear(ready, targets[out]).scores(encode(ready.encoder, rows))
+    logits = judge(Evidence(held, folds, 1), targets, "floor").honest.astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    found = score_widths(table, (size, (units, 1)), 0)
+    assert list(found) == [size, (units, 1)]
+    np.testing.assert_allclose(found[size].losses, -np.log((probabilities * targets).sum(1)), rtol=1e-4, atol=1e-5)
+    assert found[size].score.value == pytest.approx((logits.argmax(1) == table.sample.labels).mean())
+    assert not np.allclose(found[size].losses, found[units, 1].losses, rtol=0.01)
+
+
+def test_more_draws_are_better_where_units_are_worth_anything():
+    found = scored("xor", sizes=((160, 4), MANY))
+    assert standard_errors(found[MANY], found[160, 4]) > 2
 
 
 def test_of_many_rows_some_are_compared(monkeypatch):
     monkeypatch.setattr(widths, "MOST_ROWS", 150)
-    found = scored("xor")
+    found = scored_anew("xor")
     assert {len(f.losses) for f in found.values()} == {150}
-    assert found[160].score.rows == 150
+    assert found[MANY].score.rows == 150
 
 
 def test_a_large_table_is_judged_on_its_held_rows_by_models_of_the_others():
-    data, _, _ = table_of("xor", 600)
-    whole = understand(Request("predict y", data, label="y", targets=("x86",))).table
+    whole = read("xor", 600)
     split = replace(whole, sample=whole.sample.take(slice(0, 400)), held=whole.sample.take(slice(400, 600)))
-    found = score_widths(split, UNITS, 0)
+    found = score_widths(split, SIZES, 0)
     assert {len(f.losses) for f in found.values()} == {200}
-    assert standard_errors(found[0], found[160]) > 3
+    assert standard_errors(found[LINEAR], found[MANY]) > 3
 
 
 def test_progress_ends_at_the_whole():
-    data, _, _ = table_of("linear", 60)
     shares = []
-    score_widths(understand(Request("predict y", data, label="y", targets=("x86",))).table, UNITS, 0, shares.append)
+    score_widths(read("linear", 60), SIZES, 0, shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1
