@@ -1,7 +1,7 @@
-"""What a refit costs beside compiling anew: new weights in a compiled form of each backend, and the same form made from nothing.
+"""What a refit costs beside compiling anew: new weights in a compiled form of each backend, and the same form from nothing.
 
-Compiling starts with an empty cache, as for the first model of its shapes on a machine. Both end with the form's files in memory;
-generating the weights and checking them are not in either.
+Compiling starts with an empty cache, as for the first model of its shapes on a machine. Both end with the form's files in
+memory; generating the weights and checking them are not in either.
 """
 
 from __future__ import annotations

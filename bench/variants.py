@@ -134,7 +134,8 @@ def markdown(rows: list[dict]) -> str:
                 f"{np.median([r['bytes'] for r in mine]):,.0f}",
             ]
         )
-    head = ["form", "rows that agree", "least of a set", "accuracy lost, mean", "most of a set", "sets within limits", "bytes, median"]
+    shares = ["rows that agree", "least of a set", "accuracy lost, mean", "most of a set"]
+    head = ["form", *shares, "sets within limits", "bytes, median"]
     return environment.markdown_table(head, lines)
 
 

@@ -25,6 +25,7 @@ from modelgpt_edge.parameters.generate import Generated, generate
 from modelgpt_edge.requirement.wording import counted, shown
 from modelgpt_edge.runtime.executors import variant_parts
 from modelgpt_edge.runtime.opening import Package, open_package
+from modelgpt_edge.targets.tensorrt.engine import engine_folder
 
 Progress = Callable[[str, float], None]
 
@@ -95,7 +96,7 @@ def refit(
         seed,
         "refit",
     )
-    write_package(place, package_files(fresh, generated, compiled, (), notes), force)
+    write_package(place, package_files(fresh, generated, compiled, (), notes) | _engines(opened), force)
     return Refitted(place, _report(place, fresh, generated, compiled, notes, seconds, time.perf_counter() - start))
 
 
@@ -161,6 +162,13 @@ def _variants(package: Package) -> list[Fitted]:
         )
         fitted.append(Fitted(target, backend.name, variant.precision, files, None if size == variant.bytes else variant.bytes))
     return fitted
+
+
+def _engines(package: Package) -> dict[str, bytes]:
+    """Engines that `finalize` built: none takes the new weights yet, and it refits them instead of building anew."""
+    folders = [engine_folder(package.path / variant.path) for variant in package.manifest.variants]
+    files = [path for f in folders if f is not None and f.is_dir() for path in f.iterdir() if path.is_file()]
+    return {path.relative_to(package.path).as_posix(): path.read_bytes() for path in files}
 
 
 def _report(

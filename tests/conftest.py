@@ -73,3 +73,38 @@ def package(tmp_path_factory: pytest.TempPathFactory, patients: list[Row]) -> Pa
 def one_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """One cross-validation instead of several, where a build's score isn't the point."""
     monkeypatch.setattr("modelgpt_edge.parameters.evidence.repeats_for", lambda *_: 1)
+
+
+@pytest.fixture
+def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest size, in every number of draws, and the linear one alone, where the frontier isn't the point."""
+    monkeypatch.setattr("modelgpt_edge.architecture.architecture.SIZES", ((640, 4), (640, 2), (640, 1), (0, 0)))
+
+
+@pytest.fixture(scope="session")
+def probes() -> dict[str, Any]:
+    """What every backend and emulator really says of this machine: some compile and run something, so it is asked once."""
+    from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
+
+    return {name: probed.probe() for known in (BACKENDS, EMULATORS) for name, probed in known.items()}
+
+
+class Probed:
+    """Says what a backend or an emulator has said."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def probe(self) -> Any:
+        return self.found
+
+
+@pytest.fixture
+def probed_once(monkeypatch: pytest.MonkeyPatch, probes: dict[str, Any]) -> None:
+    """`targets` and `doctor` take what was really found here from `probes`."""
+    from modelgpt_edge.targets import backends, doctor
+
+    for kind in ("BACKENDS", "EMULATORS"):
+        said = {name: Probed(probes[name]) for name in getattr(backends, kind)}
+        for module in (backends, doctor):
+            monkeypatch.setattr(module, kind, said)

@@ -14,6 +14,7 @@ from modelgpt_edge.architecture.architecture import SIZES
 from modelgpt_edge.architecture.cost import file_bytes
 from modelgpt_edge.commands.quantity import read_bytes, read_latency
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.targets.native.toolchain import find_compiler
 
 pytestmark = pytest.mark.usefixtures("one_repeat")
 
@@ -33,7 +34,7 @@ def xor(write_csv):
     """A table whose label needs hidden units: the sign of a product."""
     draw = random.Random(0)
     rows = []
-    for _ in range(300):
+    for _ in range(200):
         a, b = draw.gauss(0, 1), draw.gauss(0, 1)
         rows.append({"a": round(a, 4), "b": round(b, 4), "sign": "plus" if a * b > 0 else "minus"})
     return write_csv(Path("xor.csv"), rows)
@@ -345,6 +346,26 @@ def test_a_budget_can_take_the_largest_size_where_its_draws_are_worth_their_byte
     assert tight[640, 4]["loss"] == tight[640, 1]["loss"], "what doesn't fit isn't scored: it has the score of one draw"
     for size in ((640, 2), (640, 1), (20, 1), (0, 0)):
         assert tight[size]["loss"] == points[size]["loss"], "the same rows, and a size's score depends on no other size"
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")
+def test_native_code_that_takes_too_much_memory_is_left_out(cli):
+    """Estimates are of the smallest form; a compiled library is larger, and what it really takes counts."""
+
+    def native(limit):
+        ran = cli("build", *TASK, "--max-ram", limit, "--generator", "linear", "--json", "--force")
+        assert ran.code == 0, ran.err
+        (form,) = [v for v in json.loads(ran.out)["variants"] if v["backend"] == "native"]
+        return form
+
+    takes = native("1MB")["ram_bytes"]
+    folder = Path("table.edge/variants/x86-native-fp32")
+    assert takes > sum(file.stat().st_size for file in folder.iterdir())
+    assert native(str(takes))["kept"]
+    over = native(str(takes - 1))
+    assert not over["kept"]
+    assert over["because"] == f"over the limit of {takes - 1:,} bytes of RAM by 1"
+    assert not folder.exists()
 
 
 def test_where_the_guard_ships_the_linear_model_that_size_is_taken(cli):

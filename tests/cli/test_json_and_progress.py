@@ -56,6 +56,7 @@ def test_predict_prints_a_list_with_an_object_a_row(cli, package, patients, writ
         assert value["label"] == max(value["probabilities"], key=value["probabilities"].get)
 
 
+@pytest.mark.usefixtures("few_sizes")
 def test_regression_prints_values(cli, patients, write_csv, tmp_path):
     out = tmp_path / "weight.edge"
     modelgpt_edge.build("predict the weight", patients, label="weight", out=out, draws=1)
@@ -86,7 +87,7 @@ def test_out_is_not_replaced_without_force(cli, package, patients, write_csv, tm
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "targets", "doctor"])
-def test_every_other_command_prints_json(command, cli, package):
+def test_every_other_command_prints_json(command, cli, package, probed_once):
     arguments = [package] if command in ("verify", "inspect") else []
     ran = cli(command, *arguments, "--json")
     assert ran.code == 0, ran.err

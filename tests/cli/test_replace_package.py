@@ -14,7 +14,7 @@ from modelgpt_edge.compile import package as packages
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.manifest import CHECKS, MANIFEST
 
-pytestmark = pytest.mark.usefixtures("one_repeat")
+pytestmark = pytest.mark.usefixtures("one_repeat", "few_sizes")
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

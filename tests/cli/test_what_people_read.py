@@ -90,6 +90,7 @@ def test_build_tells_what_it_understood_and_where_the_package_lies(cli, patients
         assert words in ran.out or words.replace(" by outcome", "") in ran.out, words
 
 
+@pytest.mark.usefixtures("few_sizes")
 def test_an_overruled_guard_is_not_claimed_to_have_chosen(cli, patients, write_csv, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_csv(Path("table.csv"), patients)

@@ -88,6 +88,7 @@ def test_where_the_device_must_tell_every_good_form_stays_but_fp32_beside_fp16()
     chosen = keep_best(forms)
     assert kept(chosen) == ["fp16", "int8"]
     assert why(chosen, "fp32") == "isn't needed beside fp16"
+    assert why(chosen, "fp16") == why(chosen, "int8") == "", "nothing was measured that they could claim"
     assert kept(keep_best([forms[0], replace(forms[1], agreement=0.9), forms[2]])) == ["fp16"]
     assert kept(keep_best([replace(forms[0], agreement=0.9), forms[1], forms[2]])) == ["int8", "fp32"]
     assert kept(keep_best([form("fp32", 100), form("int8", None)])) == ["fp32", "int8"], "one cost alone compares nothing"

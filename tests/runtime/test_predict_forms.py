@@ -37,7 +37,7 @@ def prices(rows, tmp_path_factory) -> Model:
     return modelgpt_edge.build("predict the price", rows, label="price", out=out, draws=1).load()
 
 
-@pytest.mark.usefixtures("one_repeat")
+@pytest.mark.usefixtures("one_repeat", "few_sizes")
 def test_a_table_is_built_from_in_every_form(patients, tmp_path):
     frame = pd.DataFrame(patients)
     forms = {

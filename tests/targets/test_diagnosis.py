@@ -12,6 +12,7 @@ from modelgpt_edge.targets.backend import Availability, Check
 from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
 from modelgpt_edge.targets.doctor import LIBRARIES, Finding, diagnose
 
+pytestmark = pytest.mark.usefixtures("probed_once")
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 

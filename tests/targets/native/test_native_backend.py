@@ -70,11 +70,11 @@ def files(source, here, tmp_path) -> Files:
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch) -> Path:
-    """A compiler that writes a line for each library it makes, and a cache of its own; gives the file of lines."""
+    """A quick compiler that writes a line for each library it makes, and a cache of its own; gives the file of lines."""
     real, log = find_compiler(), tmp_path / "calls"
     log.touch()
     script = tmp_path / "cc"
-    script.write_text(f'#!/bin/sh\ncase "$*" in *-shared*) echo "$$" >> {log}; sleep 0.3;; esac\nexec {real} "$@"\n')
+    script.write_text(f'#!/bin/sh\ncase "$*" in *-shared*) echo "$$" >> {log}; sleep 0.3;; esac\nexec {real} "$@" -O0\n')
     script.chmod(0o755)
     monkeypatch.setenv("CC", str(script))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -102,7 +102,16 @@ def test_it_says_what_it_compiled(source, here, files):
     tables = native_tables(source.child)
     model = (ctypes.c_int32 * 15)(*tables["sizes"])
     assert scratch_floats(tables["sizes"]) == library.tabular_scratch(model)
-    assert artefact.facts["scratch_bytes"] == 4 * library.tabular_scratch(model)
+    scratch = 4 * library.tabular_scratch(model)
+    # In memory lie the library, the tables and what one call writes to.
+    loaded = sum(files(name).stat().st_size for name in (LIBRARY, TABLES))
+    assert artefact.facts == {"scratch_bytes": scratch, "ram_bytes": scratch + loaded}
+
+
+def test_a_refit_says_what_it_takes_as_the_first_build_did(source, here, files):
+    again = Native().refit(files, source, here, "fp32")
+    assert again.facts == Native().compile(source, here, "fp32").facts
+    assert again.files[LIBRARY] == files(LIBRARY).read_bytes()
 
 
 def test_another_precision_is_refused(source, here):

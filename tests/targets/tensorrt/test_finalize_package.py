@@ -19,6 +19,7 @@ from modelgpt_edge import cache
 from modelgpt_edge.errors import GateError, InputError, PackageError, TargetUnavailableError
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import CHECKS, GOLDEN, MANIFEST, sealed
+from modelgpt_edge.refit import refit
 from modelgpt_edge.runtime import finalize
 from modelgpt_edge.runtime.finalize import finalize_package
 from modelgpt_edge.runtime.opening import open_package
@@ -148,6 +149,27 @@ def test_progress_grows_to_the_end_of_a_build(board, copy):
     assert all(0 <= share <= 1 for share in building)
     assert len(set(building)) > 6
     assert told[-1][0] == f"checking {FP16}"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_after_a_refit_of_the_package_its_engines_are_refitted_and_until_then_refused(
+    in_place, board, copy, patients, tmp_path
+):
+    finalize_package(copy)
+    built = board.trt.builds
+    turned = [{**row, "outcome": {"ill": "well", "well": "ill"}[row["outcome"]]} for row in patients]
+    place = refit(copy, turned, out=None if in_place else tmp_path / "other.edge", force=True).path
+    with pytest.warns(RuntimeWarning, match=r"model\.onnx has changed since it was built"):
+        fallback = modelgpt_edge.load(place)
+    assert fallback.variant.backend == "onnxruntime"
+    _, engines = finalize_package(place)
+    assert {e.how for e in engines} == {"refitted"}
+    assert all(e.hop.passed for e in engines)
+    assert board.trt.builds == built
+    model = modelgpt_edge.load(place)
+    assert model.variant.backend == "tensorrt"
+    assert list(model.predict(patients)) == list(fallback.predict(patients))
+    assert np.mean(model.predict(patients) == [row["outcome"] for row in turned]) > 0.8
 
 
 def test_timings_are_kept_for_the_next_build_of_this_tensorrt_and_gpu(board, copy):
