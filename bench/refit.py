@@ -24,6 +24,7 @@ from modelgpt_edge.parameters.generate import generate
 from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
 from modelgpt_edge.targets.backends import BACKENDS
+from modelgpt_edge.targets.native import toolchain
 from modelgpt_edge.targets.registry import find_target
 
 FORMS = (
@@ -77,6 +78,7 @@ def measure(target_name: str, backend_name: str, precision: str, sources: list[C
     with tempfile.TemporaryDirectory() as folder:
         for run in range(runs):
             os.environ["XDG_CACHE_HOME"] = str(Path(folder) / f"cache-{run}")
+            toolchain._library.cache_clear()  # what this process keeps of an earlier run
             start = time.perf_counter()
             artefact = backend.compile(_fresh(sources[0]), target, precision)
             compiling.append(time.perf_counter() - start)
