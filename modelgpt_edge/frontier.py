@@ -7,31 +7,49 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelgpt_edge.architecture.architecture import Architecture, Size
+from modelgpt_edge.parameters.score import Score
 from modelgpt_edge.parameters.widths import Scored
 
 
 @dataclass(frozen=True)
 class Point:
-    """A size on the frontier; `scored` is None where nothing was generated."""
+    """A size on the frontier.
+
+    Attributes:
+        scored: on rows that are the same for every size that was; None for one that wasn't.
+        own: the model's own score, for a chosen size that wasn't scored among the others.
+    """
 
     size: Size
     scored: Scored | None
     chosen: bool
+    own: Score | None = None
+
+    @property
+    def score(self) -> Score | None:
+        """What is known of its accuracy."""
+        return self.own if self.scored is None else self.scored.score
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; the score is on rows that are the same for every size."""
-        score = None if self.scored is None else self.scored.score
-        values: dict[str, Any] = {"metric": None, "score": None, "low": None, "high": None, "loss": None}
-        if score is not None and self.scored is not None:
-            loss = float(self.scored.losses.mean())
+        """As JSON values; only losses may be compared, as they are of the same rows."""
+        score, values = self.score, dict[str, Any].fromkeys(("metric", "score", "low", "high", "loss"))
+        if score is not None:
+            loss = None if self.scored is None else float(self.scored.losses.mean())
             values = {"metric": score.metric, "score": score.value, "low": score.low, "high": score.high, "loss": loss}
         return {**self.size.to_json(), **values, "chosen": self.chosen}
 
 
-def make_frontier(sizes: list[Size], scored: Mapping[tuple[int, int], Scored], chosen: Architecture | None) -> list[Point]:
-    """Points for every size, the largest first; several draws that were not scored have the score of one."""
+def make_frontier(
+    sizes: list[Size], scored: Mapping[tuple[int, int], Scored], chosen: Architecture | None, own: Score | None = None
+) -> list[Point]:
+    """Points for every size, the largest first.
 
-    def score(a: Architecture) -> Scored | None:
-        return scored.get(a.width) or scored.get((a.units, min(1, a.draws)))
-
-    return [Point(s, score(s.architecture), s.architecture == chosen) for s in sizes]
+    Args:
+        chosen: the size that was taken; None where none was.
+        own: the score of the model that was made of it.
+    """
+    points = []
+    for size in sizes:
+        found, taken = scored.get(size.architecture.width), size.architecture == chosen
+        points.append(Point(size, found, taken, own if taken and found is None else None))
+    return points

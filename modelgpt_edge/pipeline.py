@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelgpt_edge.architecture.architecture import Architecture, Size, list_sizes
 from modelgpt_edge.architecture.choice import choose_size, require_fit
+from modelgpt_edge.architecture.choice import describe as describe_size
 from modelgpt_edge.architecture.cost import Columns
 from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.contents import describe, package_files
@@ -32,7 +33,7 @@ from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import write_requirement
-from modelgpt_edge.targets.backends import backends_of
+from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.native.toolchain import warm
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.target import Target
@@ -138,14 +139,14 @@ def build(
     test = None if request.test is None else _test_rows(request, requirement)
     require_fit(sizes)
     for device in targets:
-        backends_of(device, backends)  # a name that is wrong is told before any work
+        require_toolchain(device, backends_of(device, backends))  # told before any work
     # The C template takes a second to compile on a new machine: that runs beside the generation.
     for device in targets:
         if "native" in device.backends:
             warm(device)
     scored = score_widths(table, _widths(sizes, understood.limited), seed, lambda share: progress("scoring sizes", share))
     choice = choose_size(sizes, {width: s.losses for width, s in scored.items()}, understood.limited)
-    generated, compiled, architecture = _first_that_fits(
+    generated, compiled, architecture, skipped = _first_that_fits(
         choice,
         lambda size: generate(table, size, seed, progress, generator if size.units else "linear"),
         lambda made: compile_child(
@@ -155,8 +156,8 @@ def build(
     if not generated.child.units.count:  # the guard took the plain linear model, whatever size was tried
         architecture = sizes[-1].architecture
     scores = generated.scores if test is None else score_rows(generated, *test)
-    notes = (*understood.notes, *remarks(requirement, generated), *compiled.notes)
-    frontier = make_frontier(sizes, scored, architecture)
+    notes = (*understood.notes, *remarks(requirement, generated), *skipped, *compiled.notes)
+    frontier = make_frontier(sizes, scored, architecture, generated.scores.child)
     progress("writing", 0)
     manifest = describe(
         requirement,
@@ -194,7 +195,7 @@ def plan(
     understood = understand(Request(task, data, label, kind, None, _names(target), 0, draws, None, limits))
     for device in understood.targets:
         backends_of(device, _listed(backend))
-    return understood, make_frontier(understood.sizes, {}, None)
+    return understood, make_frontier(understood.sizes, {}, None, None)
 
 
 def understand(request: Request) -> Understood:
@@ -230,22 +231,24 @@ def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def _widths(sizes: list[Size], limited: bool) -> list[tuple[int, int]]:
     """What is scored: under a limit every size that fits, else one draw of each width, to show what a smaller model costs."""
-    widths = [s.architecture.width for s in sizes if s.fits or s.architecture.draws <= 1]
-    return [w for w in widths if limited or w[1] <= 1]
+    if not limited:
+        return [s.architecture.width for s in sizes if s.architecture.draws <= 1]
+    return [s.architecture.width for s in sizes if s.fits or s.architecture.draws <= 1 or s is sizes[0]]
 
 
 def _first_that_fits(
     sizes: list[Size], make: Callable[[Architecture], Generated], compile_it: Callable[[Generated], Compiled]
-) -> tuple[Generated, Compiled, Architecture]:
-    """The chosen size, or the next smaller one where what was compiled breaks a limit that its estimate kept."""
+) -> tuple[Generated, Compiled, Architecture, tuple[str, ...]]:
+    """The chosen size, or the next smaller one where what was compiled breaks a limit that its estimate kept, and why."""
+    skipped: tuple[str, ...] = ()
     for size in sizes[:-1]:
         generated = make(size.architecture)
         try:
-            return generated, compile_it(generated), size.architecture
-        except BudgetError:
-            continue
+            return generated, compile_it(generated), size.architecture, skipped
+        except BudgetError as error:
+            skipped += (f"{describe_size(size)} was tried and left: {error}",)
     generated = make(sizes[-1].architecture)
-    return generated, compile_it(generated), sizes[-1].architecture
+    return generated, compile_it(generated), sizes[-1].architecture, skipped
 
 
 def _check_options(seed: int, draws: int, generator: str | None) -> None:

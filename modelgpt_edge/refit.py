@@ -78,6 +78,7 @@ def refit(
     table, notes = _read(manifest, data)
     _require_rows(table, manifest)
     notes += _strange_words(table, old.encoder)
+    notes += ("What was measured with the old weights isn't kept: the frontier of sizes, and profiles.",)
     architecture, seed = _architecture(manifest), manifest.seed if seed is None else seed
     # The package's own generator: another one would have another shape.
     generated = generate(table, architecture, seed, progress, str(manifest.generator["name"]), encoder=old.encoder)

@@ -85,3 +85,13 @@ def backends_of(target: Target, wanted: Sequence[str]) -> list[str]:
             cure=f"It has: {', '.join(target.backends)}.",
         )
     return chosen
+
+
+def require_toolchain(target: Target, names: Sequence[str]) -> None:
+    """TargetUnavailableError where what a target can't do without isn't here: its only backend, or its GPU's compiler."""
+    name = names[0]
+    if name == "tensorrt" or (len(names) > 1 and target.sm is None):
+        return  # its engines are built on the board; or there is another way
+    found = BACKENDS[name].probe()
+    if not found.available:
+        raise TargetUnavailableError(found.reason, where=f"target {target.name}", cure=found.how_to_get_it)

@@ -124,7 +124,7 @@ class OnnxRuntime:
     def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:
         """Quantiles of one row's time, on the target's own kind of machine alone."""
         if not target.is_here:
-            raise TargetUnavailableError(f"a {target.title} can't be timed from here", where="profile", cure="Run it there.")
+            raise TargetUnavailableError(f"{target.title} can't be timed from here", where="profile", cure="Run it there.")
         return latency(self.load(files, target), numbers, codes)
 
     def probe(self) -> Availability:

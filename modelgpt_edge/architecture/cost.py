@@ -12,6 +12,8 @@ from modelgpt_edge.targets.target import Target
 LINEAR_GRAPH, NUMBERS_GRAPH, WORDS_GRAPH, WAVES_GRAPH, FLAGS_GRAPH, UNITS_GRAPH = 300, 1_060, 250, 390, 150, 1_850
 # What a lower precision's graph adds: casts, or quantise nodes, and an int8 scale and zero point of each dense unit.
 FP16_GRAPH, INT8_GRAPH, INT8_DENSE = 100, 910, 5
+# What an ahead-of-time engine holds beside the weights: code for every GPU that it is built for.
+ENGINE_BYTES = 700_000
 # Shares of the units: dense ones see every column, sparse ones eight, leaf ones eight in each of their three steps.
 DENSE, SPARSE, LEAF = 0.4, 0.4, 0.2
 # Numbers stored for a sparse and a leaf unit: weights, biases, offset; and of each its part of its group's eight columns.
@@ -76,6 +78,8 @@ def estimate(columns: Columns, outputs: int, units: int, target: Target) -> Cost
         flash, ram = flash_and_ram(columns, outputs, units, target.precisions[0])
         return Cost(flash, ram, latency)
     flash = min(file_bytes(columns, outputs, units, p) for p in target.precisions)
+    if "tensorrt-rtx" in target.backends:
+        flash += ENGINE_BYTES
     scratch = 4 * (columns.width + units + columns.numbers + outputs)
     return Cost(flash, flash + scratch, latency)
 

@@ -146,6 +146,8 @@ def _dry_run(
         click.echo(f"Requirement   {requirement.sentence}")
         click.echo(f"Targets       {', '.join(resolved(t, targets) for t in requirement.targets)}\n")
         click.echo(sizes_table(points))
+        fitting = [p for p in points if p["fits"]]
+        click.echo(f"\nFits          {len(fitting)} of {len(points)} sizes, by these estimates" if fitting else "")
         for note in understood.notes:
             click.echo(f"Note          {clean(note, 500)}")
     require_fit(understood.sizes)

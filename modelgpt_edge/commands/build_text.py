@@ -48,9 +48,22 @@ def build_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Checks        {_checks(report)}",
         *(f"Note          {clean(note, 500)}" for note in report["notes"]),
         f"Package       {report['package']} in {report['seconds']:.1f} s; its picture is report.svg, its story MODEL_CARD.md",
-        f"Next          modelgpt-edge predict {shlex.quote(report['package'])} ROWS.csv",
+        *(f"Next          {line}" for line in _next(report)),
     ]
     return "\n".join(lines)
+
+
+def _next(report: dict[str, Any]) -> list[str]:
+    """What to do with the package, by its targets."""
+    package, lines = shlex.quote(report["package"]), {}
+    for target in report["requirement"]["targets"]:
+        if target.startswith("cortex-m"):
+            lines[f"modelgpt-edge embed {package} --language c --out app"] = None
+        elif target.startswith("jetson"):
+            lines[f"on the board: modelgpt-edge finalize {package}"] = None
+        elif target == "browser":
+            lines[f"modelgpt-edge embed {package} --language javascript --out app"] = None
+    return [f"modelgpt-edge predict {package} ROWS.csv", *lines]
 
 
 def _columns(columns: list[dict[str, Any]]) -> str:
@@ -142,17 +155,20 @@ def _agreement(variant: dict[str, Any]) -> str:
 def sizes_table(points: list[dict[str, Any]]) -> str:
     """The frontier for people: what every size costs and scores, and which was taken."""
     targets = list(points[0]["costs"])
-    scored = points[0]["score"] is not None
+    metric = next((p["metric"] for p in points if p["metric"]), None)
     rows = []
     for p in points:
         costs = [_cost(p["costs"][t]) for t in targets]
-        score = [interval({"value": p["score"], "low": p["low"], "high": p["high"]})] if scored else []
+        known = {"value": p["score"], "low": p["low"], "high": p["high"]}
+        score = [] if metric is None else ["-" if p["score"] is None else interval(known)]
         rows.append(
             [_size_name(p), size(p["bytes"]), *costs, *score, "taken" if p["chosen"] else "" if p["fits"] else p["over"]]
         )
-    head = ["size", "fp32", *targets, *([f"{points[0]['metric']} [95 %]"] if scored else []), ""]
-    words = "  a target's columns: flash, RAM and time of one row, estimated for the smallest form that it takes"
-    return table(head, rows) + "\n" + words + ("; scores: of held-out rows, the same for all" if scored else "")
+    head = ["size", "fp32", *targets, *([] if metric is None else [f"{metric} [95 %]"]), ""]
+    words = ["  a target's columns: flash, RAM and time of one row, estimated for the smallest form that it takes"]
+    if metric is not None:
+        words.append("  scores: of held-out rows, the same for every size; a size taken without comparing has the model's own")
+    return "\n".join([table(head, rows), *words])
 
 
 _LOSSES = {"accuracy": "log loss", "r2": "squared error"}

@@ -17,7 +17,7 @@ from modelgpt_edge.compile.selection import within
 from modelgpt_edge.compile.source import ChildSource, calibrate
 from modelgpt_edge.compile.variants import compile_target, measure
 from modelgpt_edge.data.table import Rows
-from modelgpt_edge.errors import GateError
+from modelgpt_edge.errors import BudgetError, GateError
 from modelgpt_edge.gate import Hop, compare, require
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.limits import NO_LIMITS, Limits
@@ -75,7 +75,9 @@ def compile_child(
         progress("compiling", done / len(targets))
         found, missing = compile_target(target, ready.source, ready.probe, ready.golden, backends)
         budget = limits.within(target.flash_bytes, target.ram_bytes)
-        candidates += within(found, budget.flash_bytes, budget.ram_bytes, budget.latency_ms)
+        fitting = within(found, budget.flash_bytes, budget.ram_bytes, budget.latency_ms)
+        _require_accelerator(target, fitting)
+        candidates += fitting
         notes += missing
     return ready.finish(candidates, tuple(notes))
 
@@ -101,6 +103,19 @@ def refit_child(child: Child, unfused: Floats, rows: Rows, variants: Sequence[Fi
             measure(variant.target, backend, variant.precision, artefact, ready.source, ready.probe, ready.golden)
         )
     return ready.finish(candidates, ())
+
+
+def _require_accelerator(target: Target, candidates: list[Candidate]) -> None:
+    """BudgetError where no form for a target's GPU fits: one for its processor alone is not what was asked for."""
+    wanted = [c for c in candidates if c.backend == target.backends[0]]
+    if target.sm is not None and wanted and not any(c.kept for c in wanted):
+        smallest = min(wanted, key=lambda c: c.bytes)
+        raise BudgetError(
+            f"no {smallest.backend} variant for {target.name} fits the budget",
+            where="budget",
+            seen=smallest.because,
+            cure=f"The smallest, {smallest.precision}, takes {smallest.bytes:,} bytes: raise the limit.",
+        )
 
 
 @dataclass(frozen=True)

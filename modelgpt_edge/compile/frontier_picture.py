@@ -13,7 +13,7 @@ WIDTH, HEIGHT, TOP, SIDE = 480, 300, 84, 84
 
 def draw_frontier(points: Sequence[Point]) -> str:
     """An SVG of the sizes; those that were scored, at least one."""
-    scored = [(p, p.scored.score) for p in points if p.scored is not None]
+    scored = [(p, p.score) for p in points if p.score is not None]
     sizes = [math.log2(p.size.architecture.bytes) for p, _ in scored]
     bounds = [(s.value or 0.0 if s.low is None else s.low, s.value or 0.0 if s.high is None else s.high) for _, s in scored]
     left, right = math.floor(min(sizes)), math.ceil(max(sizes) + 0.01)
@@ -30,7 +30,7 @@ def draw_frontier(points: Sequence[Point]) -> str:
     metric = scored[0][1].metric
     parts = [
         heading("What a smaller model costs"),
-        text(LEFT, 48, f"up: held-out {metric} of one draw with its 95 % interval; across: size in fp32", size=12),
+        text(LEFT, 48, f"up: held-out {metric} with its 95 % interval; across: size in fp32", size=12),
         text(LEFT, 64, "filled: the size that was taken; grey: over a limit", size=12),
         f'<rect x="{SIDE}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="{GREY}"/>',
     ]

@@ -39,7 +39,7 @@ def _fault(form: Candidate) -> str:
     if form.precision == "fp32" or form.hop is None:
         return ""
     if not form.hop.passed:
-        return f"left out by the gate: {form.hop.failure}"
+        return f"leaves its tolerance: {form.hop.failure}"
     if form.loss is not None and form.loss > LOSS:
         return "loses too much accuracy"
     if form.agreement is not None and form.agreement < AGREEMENT:
@@ -48,9 +48,9 @@ def _fault(form: Candidate) -> str:
 
 
 def _cheapest(good: list[Candidate]) -> Candidate:
-    """The cheapest, but fp32 unless it is beaten by a tenth."""
+    """The cheapest, but fp32 unless it is beaten by a tenth. On a processor fp16 computes in fp32 and only saves storage."""
     fp32 = next((f for f in good if f.precision == "fp32"), None)
-    best = min(good, key=lambda f: f.cost or 0)
+    best = min((f for f in good if f.precision != "fp16"), key=lambda f: f.cost or 0, default=good[0])
     if fp32 is None or (best.cost or 0) < CHEAPER * (fp32.cost or 0):
         return best
     return fp32
@@ -58,6 +58,8 @@ def _cheapest(good: list[Candidate]) -> Candidate:
 
 def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], forms: list[Candidate]) -> Candidate:
     otherwise = "is no cheaper" if form.cost is not None else "isn't needed beside fp16"
+    if form.precision == "fp16" and form.cost is not None:
+        otherwise = "only saves storage here"
     left_out = {f.precision: faults[f.precision] or otherwise for f in forms if f not in kept}
     if form not in kept:
         return replace(form, kept=False, because=left_out[form.precision])
@@ -85,14 +87,25 @@ def within(
         return checked
     fitting = next((c for c, why in zip(candidates, over) if not why and c.passed and not _fault(c)), None)
     if fitting is None:
-        smallest = min(candidates, key=lambda c: c.bytes)
+        closest = _closest(candidates, over)
         raise BudgetError(
-            f"no variant for {smallest.target} fits the budget",
+            f"no variant for {closest.target} fits the budget",
             where="budget",
             seen=", ".join(f"{limit:,} {unit}" for unit, limit in limits if limit is not None),
-            cure=f"The smallest, {smallest.precision}, is {over[candidates.index(smallest)]}: raise the limit or drop columns.",
+            cure=f"The closest, {closest.backend} {closest.precision}: {_why_not(closest, candidates, over)}. Raise the limit.",
         )
     return [replace(c, kept=True, because="the best that fits the budget") if c.path == fitting.path else c for c in checked]
+
+
+def _closest(candidates: list[Candidate], over: list[str]) -> Candidate:
+    """What comes nearest to the budget: the quickest of those that are only too slow, else the smallest."""
+    slow = [c for c, why in zip(candidates, over) if why.startswith("slower")]
+    return min(slow, key=lambda c: c.latency_us or 0) if slow else min(candidates, key=lambda c: c.bytes)
+
+
+def _why_not(candidate: Candidate, candidates: list[Candidate], over: list[str]) -> str:
+    """Which limit it breaks, or what else speaks against it."""
+    return over[candidates.index(candidate)] or _fault(candidate) or "left out"
 
 
 def _over(candidate: Candidate, flash_bytes: int | None, ram_bytes: int | None, latency_ms: float | None) -> str:
@@ -103,5 +116,5 @@ def _over(candidate: Candidate, flash_bytes: int | None, ram_bytes: int | None, 
     if ram_bytes is not None and ram is not None and ram > ram_bytes:
         return f"over the limit of {ram_bytes:,} bytes of RAM by {ram - ram_bytes:,}"
     if latency_ms is not None and latency is not None and latency > 1000 * latency_ms:
-        return f"slower than {latency_ms:g} ms: {latency / 1000:.2g} ms here"
+        return f"slower than {latency_ms:g} ms: {latency / 1000:.3g} ms here"
     return ""

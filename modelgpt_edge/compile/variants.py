@@ -56,8 +56,17 @@ def compile_target(
         raise next(iter(missing.values()))
     notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]
     proxies = [(c, c.facts["proxy"]) for c in candidates if "proxy" in c.facts]
-    notes += [f"{p['validator']}, refuses {c.path}: {p['trouble']}" for c, p in proxies if not p["passed"]]
+    notes += [_proxy_note(c, p) for c, p in proxies if c.kept]
+    unseen = {c.note for c in candidates if c.kept and c.checked != target.checked and c.note}
+    notes += [f"{target.name} was built and not run: {why}" for why in sorted(unseen)]
     return candidates, tuple(notes)
+
+
+def _proxy_note(candidate: Candidate, proxy: Mapping[str, Any]) -> str:
+    name = f"{candidate.target} {candidate.precision}"
+    if proxy["passed"]:
+        return f"{name}: {proxy['validator']}, parsed it and built it for {' and '.join(proxy['built_for'])}"
+    return f"{name}: {proxy['validator']}, refuses it: {proxy['trouble']}"
 
 
 def precisions_of(target: Target, backend: Backend, child: Child) -> list[str]:

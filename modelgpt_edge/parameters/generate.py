@@ -136,8 +136,9 @@ def _emit(
         progress("generating", 0)
         emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers, encoder)
         count = int(evidence.folds.max()) + 1
+        redrawn = "everything" if encoder is None else "units and heads"
         times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
-        return emissions, evidence, rows, f"{times}{count}-fold cross-validation that redraws everything in every fold"
+        return emissions, evidence, rows, f"{times}{count}-fold cross-validation that redraws {redrawn} in every fold"
     emissions = emit_streamed(
         table,
         lambda rows: targets_of(rows.labels, standard, schema.classes),

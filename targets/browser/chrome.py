@@ -78,6 +78,7 @@ def _started(program: str, url: str) -> Iterator[tuple[subprocess.Popen[bytes], 
                 stdout=errors,
                 stderr=errors,
                 start_new_session=True,
+                env={**os.environ, "TMPDIR": profile},
             )
         try:
             yield process, log

@@ -83,7 +83,7 @@ class Native:
         """
         if not target.is_here:
             what = f"the native library is for {target.arch}, and this machine is {machine()}"
-            raise TargetUnavailableError(what, where=self.name, cure=f"Load it on a {target.title}.")
+            raise TargetUnavailableError(what, where=self.name, cure=f"Load it on this device: {target.title}.")
         return open_native(files(LIBRARY), files(TABLES))
 
     def stand_in(self, files: Files, target: Target) -> Executor:

@@ -57,7 +57,7 @@ class TensorRt:
         """
         cuda = open_cuda()
         if cuda.sm != target.sm:
-            cure = f"Run it on a {target.title}, or build with another --target."
+            cure = f"Run it on this device: {target.title}, or build with another --target."
             raise TargetUnavailableError(f"this GPU is {cuda.sm}, no {target.sm}", where=target.name, cure=cure)
         trt = import_library()
         model, recipe = files(MODEL), Recipe.read(files(RECIPE))

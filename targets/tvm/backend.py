@@ -86,6 +86,9 @@ class Tvm:
 
     def load(self, files: Files, target: Target) -> Executor:
         """See `targets.backend.Backend`; needs tvm_ffi, not TVM."""
+        if not target.is_here:
+            what = f"the library is for {target.arch}, and this machine is {machine()}"
+            raise TargetUnavailableError(what, where="tvm backend", cure=f"Open it on this device: {target.title}.")
         processor = processor_of(target)
         if missing := missing_features(processor):
             what = f"this processor lacks {', '.join(missing)}, which {processor.cpu} has"
@@ -95,7 +98,7 @@ class Tvm:
 
     def stand_in(self, files: Files, target: Target) -> Executor:
         """Nothing else runs a compiled library."""
-        what = f"nothing but a {target.title} or its emulator runs its library"
+        what = f"nothing but the device ({target.title}) or its emulator runs its library"
         raise TargetUnavailableError(what, where="tvm backend", cure="Open the package on the device.")
 
     def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:

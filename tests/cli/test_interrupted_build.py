@@ -22,7 +22,7 @@ def long_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table whose cross-validation takes seconds."""
     draw = random.Random(3)
     lines = ["a,b,c,d,e,f,outcome"]
-    for _ in range(1500):
+    for _ in range(800):
         cells = [draw.gauss(0, 1) for _ in range(6)]
         lines.append(",".join(f"{c:.3f}" for c in cells) + (",yes" if cells[0] * cells[1] > 0 else ",no"))
     path = tmp_path_factory.mktemp("long") / "table.csv"

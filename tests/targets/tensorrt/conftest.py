@@ -29,13 +29,14 @@ def board(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.fixture(scope="session")
 def jetson(tmp_path_factory: pytest.TempPathFactory, patients: list[Any]) -> Path:
-    """A package of the patients for the Orin Nano alone, with hidden units, every precision of TensorRT's in it, fp32 too."""
+    """A package of the patients for the Orin Nano alone, with some hidden units, in every precision of TensorRT's, fp32 too."""
     import modelgpt_edge
     from modelgpt_edge.compile import variants
 
     out = tmp_path_factory.mktemp("jetson") / "patients.edge"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "keep_best", lambda forms: forms)
+        patch.setattr("modelgpt_edge.architecture.architecture.SIZES", ((80, 1), (0, 0)))
         return modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target="jetson", generator="floor").path
 
 
