@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from modelgpt_edge.runtime.model import Model
 
 Progress = Callable[[str, float], None]
+MANY_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,12 @@ def build(
     for device in targets:
         if "native" in device.backends:
             warm(device)
-    scored = score_widths(table, _widths(sizes, understood.limited), seed, lambda share: progress("scoring sizes", share))
+    scored = score_widths(
+        table,
+        _widths(sizes, understood.limited, len(requirement.schema.classes)),
+        seed,
+        lambda share: progress("scoring sizes", share),
+    )
     choice = choose_size(sizes, {width: s.losses for width, s in scored.items()}, understood.limited)
     generated, compiled, architecture, skipped = _first_that_fits(
         choice,
@@ -229,11 +235,16 @@ def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _widths(sizes: list[Size], limited: bool) -> list[tuple[int, int]]:
-    """What is scored: under a limit every size that fits, else one draw of each width, to show what a smaller model costs."""
-    if not limited:
-        return [s.architecture.width for s in sizes if s.architecture.draws <= 1]
-    return [s.architecture.width for s in sizes if s.fits or s.architecture.draws <= 1 or s is sizes[0]]
+def _widths(sizes: list[Size], limited: bool, outputs: int) -> list[tuple[int, int]]:
+    """What is scored: one draw of each width; under a limit also every size that fits, and the largest for comparison.
+
+    Without a limit a table of very many classes has only its own score: solving their heads for the picture's sake takes longer
+    than generating the model.
+    """
+    if not limited and outputs > MANY_CLASSES:
+        return []
+    wanted = [s.architecture.draws <= 1 or (limited and (s.fits or s is sizes[0])) for s in sizes]
+    return [size.architecture.width for size, scored in zip(sizes, wanted) if scored]
 
 
 def _first_that_fits(

@@ -90,8 +90,8 @@ def backends_of(target: Target, wanted: Sequence[str]) -> list[str]:
 def require_toolchain(target: Target, names: Sequence[str]) -> None:
     """TargetUnavailableError where what a target can't do without isn't here: its only backend, or its GPU's compiler."""
     name = names[0]
-    if name == "tensorrt" or (len(names) > 1 and target.sm is None):
-        return  # its engines are built on the board; or there is another way
+    if name in ("tensorrt", "tvm") or (len(names) > 1 and target.sm is None):
+        return  # engines are built on the board; a probe of TVM compiles, as slow as the real thing; or there is another way
     found = BACKENDS[name].probe()
     if not found.available:
         raise TargetUnavailableError(found.reason, where=f"target {target.name}", cure=found.how_to_get_it)

@@ -44,6 +44,8 @@ def score_widths(
     What sizes share (the encoder, the linear model) is fitted once a fold. The guard stays out of it: where the linear
     model is likelier every size would be that model, and the frontier flat.
     """
+    if not widths:
+        return {}
     schema, rows = table.schema, _some(table.sample, seed)
     held = None if table.held is None else _some(table.held, seed)
     judged = rows if held is None else held

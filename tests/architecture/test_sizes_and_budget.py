@@ -103,6 +103,11 @@ def test_a_target_s_cost_is_of_its_smallest_precision_and_of_what_a_row_needs_be
         assert cost.ram_bytes - cost.flash_bytes == 4 * (columns.numbers + columns.width + units + outputs)
 
 
+def test_an_engine_made_ahead_of_time_holds_code_besides_the_weights():
+    plain, engine = (estimate(columns_of(10), 2, 640, t) for t in (find_target("jetson"), find_target("rtx")))
+    assert engine.flash_bytes - plain.flash_bytes == engine.ram_bytes - plain.ram_bytes > 500_000
+
+
 def test_a_target_of_fp32_alone_is_estimated_in_fp32():
     only = replace(X86, precisions=("fp32",))
     cost = estimate(columns_of(10), 2, 640, only)

@@ -147,6 +147,11 @@ def test_a_dry_run_tells_every_size_and_writes_nothing(cli):
     assert sum(" units x " in line or line.strip().startswith("linear") for line in lines) == len(SIZES)
     assert "taken" not in ran.out
     assert "accuracy" not in ran.out
+    assert f"Fits          {len(SIZES)} of {len(SIZES)} sizes, by these estimates" in lines
+    tight = cli("build", *TASK, "--dry-run", "--max-flash", "10kB").out
+    over = tight.count("10,240 allowed")
+    assert 0 < over < len(SIZES)
+    assert f"Fits          {len(SIZES) - over} of {len(SIZES)} sizes" in tight
 
 
 def test_a_dry_run_in_json_is_one_object_without_scores(cli):
@@ -234,8 +239,11 @@ def test_a_budget_takes_a_small_size_and_without_one_the_most_accurate_is_taken(
         (point,) = [p for p in report["frontier"] if p["chosen"]]
         return point, report
 
-    free, _ = chosen()
+    free, report = chosen()
     assert (free["units"], free["draws"]) == (640, 4)
+    assert not report["limited"]
+    assert (free["score"], free["loss"]) == (report["score"]["value"], None), "it was compared with nothing: its own score"
+    assert report["frontier"][1]["score"] is None
     # A board's gigabytes are no budget: nothing is made small for them.
     board, _ = chosen("--target", "jetson", backend=("--backend", "tensorrt"))
     assert (board["units"], board["draws"]) == (640, 4)
@@ -258,6 +266,9 @@ def test_what_was_estimated_too_small_is_built_smaller(cli, xor, monkeypatch):
     assert sum(p["fits"] for p in points) > 4, "by these estimates nearly everything fits"
     (chosen,) = [p for p in points if p["chosen"]]
     assert chosen["bytes"] < 10_000
+    left = [note for note in report["notes"] if "was tried and left" in note]
+    assert left
+    assert all("8,192 bytes of flash" in note for note in left)
     kept = [v for v in report["variants"] if v["kept"]]
     assert kept
     assert all(v["bytes"] <= 8_192 for v in kept)
@@ -269,7 +280,10 @@ def test_the_frontier_is_in_the_report_the_package_and_its_picture(cli, xor):
     report = json.loads(ran.out)
     points = report["frontier"]
     assert [(p["units"], p["draws"]) for p in points] == list(SIZES)
-    for point in points:
+    assert {p["fits"] for p in points} == {True, False}
+    assert all(p["score"] is not None for p in points if p["fits"] or p["draws"] <= 1 or p is points[0]), "what can be taken"
+    scored = [p for p in points if p["score"] is not None]
+    for point in scored:
         assert point["metric"] == "accuracy"
         assert 0 <= point["low"] <= point["score"] <= point["high"] <= 1
         assert point["loss"] > 0
@@ -277,9 +291,9 @@ def test_the_frontier_is_in_the_report_the_package_and_its_picture(cli, xor):
     assert json.loads((package / "checks.json").read_text())["frontier"] == points
     root = ElementTree.fromstring((package / "frontier.svg").read_text())
     circles = [e for e in root.iter() if e.tag.endswith("circle")]
-    assert len(circles) == len(points)
+    assert len(circles) == len(scored)
     filled = [c.get("fill") == c.get("stroke") for c in circles]
-    assert filled == [p["chosen"] for p in points]
+    assert filled == [p["chosen"] for p in scored]
     assert sum(filled) == 1
     assert "frontier.svg" in json.loads((package / "manifest.json").read_text())["files"]
 
@@ -337,15 +351,13 @@ def test_a_budget_can_take_the_largest_size_where_its_draws_are_worth_their_byte
     assert points[640, 4]["chosen"]
     assert (report["architecture"]["units"], report["architecture"]["draws"]) == (640, 4)
     assert report["architecture"]["macs"] == points[640, 4]["macs"]
-    assert len({points[640, draws]["loss"] for draws in (1, 2, 4)}) == 3, "every size that fits has a score of its own"
+    assert len({points[640, draws]["loss"] for draws in (1, 2, 4)}) == 3, "every size has a score of its own"
     assert points[640, 4]["loss"] == min(p["loss"] for p in points.values())
-    kept = build(str(points[640, 4]["costs"]["x86"]["flash_bytes"] - 1))
-    tight = {(p["units"], p["draws"]): p for p in kept["frontier"]}
+    tight = {(p["units"], p["draws"]): p for p in build(str(points[640, 4]["costs"]["x86"]["flash_bytes"] - 1))["frontier"]}
     assert not tight[640, 4]["fits"]
-    assert not tight[640, 4]["chosen"]
-    assert tight[640, 4]["loss"] == tight[640, 1]["loss"], "what doesn't fit isn't scored: it has the score of one draw"
-    for size in ((640, 2), (640, 1), (20, 1), (0, 0)):
-        assert tight[size]["loss"] == points[size]["loss"], "the same rows, and a size's score depends on no other size"
+    assert [p["fits"] for p in tight.values() if p["chosen"]] == [True]
+    losses = ({size: point["loss"] for size, point in found.items()} for found in (tight, points))
+    assert next(losses) == next(losses), "the largest is scored too, to show what the limit costs, on the same rows"
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")

@@ -199,7 +199,7 @@ def test_a_variant_of_another_device_alone_is_exit_4_and_leaves_no_evidence(cli,
     before = _contents(copy)
     ran = cli("profile", copy, "--variant", JETSON)
     assert ran.code == 4
-    assert ran.err.splitlines()[-1].startswith("error: profile: a NVIDIA Jetson Orin Nano can't be timed from here")
+    assert ran.err.splitlines()[-1].startswith("error: profile: NVIDIA Jetson Orin Nano can't be timed from here")
     assert _contents(copy) == before
 
 

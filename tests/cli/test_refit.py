@@ -35,6 +35,7 @@ from modelgpt_edge.targets.native.toolchain import find_compiler
 
 NATIVE = ("native",) if find_compiler() else ()
 COMPILED = (*NATIVE, "tvm")
+KEPT_NOT = "What was measured with the old weights isn't kept: the frontier of sizes, and profiles."
 JETSON = "variants/jetson-orin-nano-tensorrt-"
 
 
@@ -226,10 +227,11 @@ def test_people_and_scripts_read_score_and_variants(copy, table, cli):
     ran = cli("refit", copy, "--data", table, "--out", copy.parent / "new.edge")
     assert ran.code == 0, ran.err
     count = len(manifest_of(copy)["variants"])
-    score, variants, package = ran.out.splitlines()
+    score, variants, note, package = ran.out.splitlines()
     assert score.startswith("Score         accuracy 0.")
     assert score.endswith("(80 rows)")
-    assert "cross-validation" in score
+    assert "cross-validation that redraws units and heads in every fold" in score, "the columns' encoding is kept"
+    assert note == f"Note          {KEPT_NOT}"
     assert variants.startswith(f"Variants      {count} refitted and checked in ")
     assert variants.endswith(" s, none compiled")
     assert package.startswith(f"Package       {copy.parent / 'new.edge'} in ")
@@ -246,7 +248,7 @@ def test_people_and_scripts_read_score_and_variants(copy, table, cli):
     assert [check["name"] for check in report["checks"][:2]] == ["fuse", "onnx"]
     assert all(check["passed"] for check in report["checks"])
     assert 0 < report["refit_seconds"] < report["seconds"]
-    assert report["notes"] == []
+    assert report["notes"] == [KEPT_NOT]
 
 
 def test_a_refitted_package_is_verified_as_any_other(fresh, cli):
@@ -399,7 +401,7 @@ def test_unknown_words_and_classes_are_told(copy, write_csv, cli):
     ran = cli("refit", copy, "--data", write_csv(copy.parent / "rows.csv", rows), "--out", copy.parent / "new.edge")
     assert ran.code == 0, ran.err
     notes = [line for line in ran.out.splitlines() if line.startswith("Note          ")]
-    assert len(notes) == 3
+    assert len(notes) == 4
     assert "4 of 84 rows have no usable label and are left out" in notes[0]
     assert "the package has no class dead" in notes[1]
     assert f"Column city: words of {strange} rows, such as Bergen, are none of the package's" in notes[2]
@@ -413,7 +415,7 @@ def test_unknown_words_and_classes_are_told(copy, write_csv, cli):
 def test_a_category_that_is_missing_from_the_new_rows_is_kept(built, tmp_path):
     done = refit(built, rows_of(14, 80, ("Rome", "Oslo")), out=tmp_path / "fewer.edge")
     assert manifest_of(done.path)["vocabularies"] == manifest_of(built)["vocabularies"]
-    assert done.report["notes"] == []
+    assert done.report["notes"] == [KEPT_NOT]
 
 
 def test_the_order_of_classes_and_columns_stays_whatever_that_of_the_rows(built, others, fresh, tmp_path):

@@ -21,17 +21,18 @@ def score(value, low=None, high=None, metric="accuracy"):
     return Score(metric, value, value - 0.03 if low is None else low, value + 0.03 if high is None else high, "", 100)
 
 
-ONE_DRAW = [size for size in sorted(SIZES) if size[1] <= 1]
+EVERY_SIZE = sorted(SIZES)
+ONE_DRAW = [size for size in EVERY_SIZE if size[1] <= 1]
 
 
-def points(chosen=3, too_large=2, metric="accuracy", scored=ONE_DRAW):
+def points(chosen=3, too_large=2, metric="accuracy", scored=EVERY_SIZE, own=None):
     """Every size, scores rising in the order of `scored`; the first ones break a limit."""
     sizes = [
         Size(Architecture("mlp", units, draws, 4_000 + 110 * units * draws, 0), {}, "too large" if i < too_large else "")
         for i, (units, draws) in enumerate(SIZES)
     ]
     scores = {size: Scored(np.full(9, 0.5), score(0.7 + 0.02 * i, metric=metric)) for i, size in enumerate(scored)}
-    return make_frontier(sizes, scores, None if chosen is None else sizes[chosen].architecture)
+    return make_frontier(sizes, scores, None if chosen is None else sizes[chosen].architecture, own)
 
 
 def drawn(made):
@@ -86,7 +87,7 @@ def test_a_size_s_place_is_the_logarithm_of_its_bytes():
 
 
 def test_it_says_what_is_measured():
-    assert any("held-out r2 of one draw" in t for t in texts(drawn(points(metric="r2"))))
+    assert any("held-out r2 with its 95 % interval" in t for t in texts(drawn(points(metric="r2"))))
     assert any("over a limit" in t for t in texts(drawn(points())))
 
 
@@ -114,18 +115,28 @@ def test_a_size_that_was_not_scored_has_no_mark():
     assert len(list(drawn(made).iter(f"{SVG}circle"))) == len(SIZES) - 1
 
 
-def test_draws_that_were_scored_have_their_own_score_and_others_that_of_one_draw():
-    scored = {p.size.architecture.width: p.scored for p in points(scored=[*ONE_DRAW, (640, 4)])}
-    assert scored[640, 4].score.value == pytest.approx(0.7 + 0.02 * len(ONE_DRAW))
-    assert scored[640, 2] is scored[640, 1]
-    assert scored[640, 1].score.value == pytest.approx(0.7 + 0.02 * (len(ONE_DRAW) - 1))
-    assert scored[0, 0].score.value == pytest.approx(0.7)
+def test_a_size_of_which_nothing_was_scored_has_no_score_not_that_of_another():
+    made = points(scored=[(640, 1), (0, 0)])
+    assert [p.size.architecture.width for p in made if p.score is not None] == [(640, 1), (0, 0)]
+    assert len(list(drawn(made).iter(f"{SVG}circle"))) == 2
+    assert all(p.score is None and not p.chosen for p in points(chosen=None, scored=[]))
 
 
-def test_a_size_of_which_nothing_was_scored_has_no_score():
-    unscored = [p.size.architecture.width for p in points(scored=[(640, 2), (0, 0)]) if p.scored is None]
-    assert unscored == [size for size in SIZES if size not in ((640, 2), (0, 0))]
-    assert all(p.scored is None and not p.chosen for p in points(chosen=None, scored=[]))
+def test_a_size_that_was_taken_without_comparing_has_the_model_s_own_score_and_no_loss_to_compare():
+    own = score(0.93)
+    made = points(chosen=0, scored=ONE_DRAW, own=own)
+    assert made[0].size.architecture.width == (640, 4)
+    assert made[0].score is own
+    value = made[0].to_json()
+    assert (value["metric"], value["score"], value["loss"], value["chosen"]) == ("accuracy", 0.93, None, True)
+    assert made[1].score is None, "640 units in two draws were neither scored nor taken"
+    circles = list(drawn(made).iter(f"{SVG}circle"))
+    assert len(circles) == 1 + len(ONE_DRAW)
+    assert circles[0].get("fill") == circles[0].get("stroke")
+    compared = points(chosen=2, scored=ONE_DRAW, own=own)
+    assert compared[2].size.architecture.width == (640, 1)
+    assert compared[2].score is compared[2].scored.score, "where it was compared it has the score of the comparison"
+    assert all(p.own is None for p in compared)
 
 
 def test_points_are_json_with_the_score_of_their_size():
@@ -133,7 +144,8 @@ def test_points_are_json_with_the_score_of_their_size():
     values = [p.to_json() for p in made]
     assert [v["chosen"] for v in values] == [i == 3 for i in range(len(SIZES))]
     assert [(v["units"], v["draws"]) for v in values] == list(SIZES)
-    assert len({v["score"] for v in values if v["units"] == 640}) == 1
+    assert [v["score"] for v in values] == [p.scored.score.value for p in made]
+    assert len({v["score"] for v in values}) == len(SIZES)
     assert values[0]["loss"] == 0.5
     assert values[0]["over"] == "too large"
     assert not values[0]["fits"]

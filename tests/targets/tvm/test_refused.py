@@ -149,7 +149,7 @@ def test_a_newer_processor_of_a_target_is_compiled_for(make_child):
 
 
 def test_nothing_stands_in_for_a_device(variant):
-    with pytest.raises(TargetUnavailableError, match="Raspberry Pi 5 or its emulator"):
+    with pytest.raises(TargetUnavailableError, match=r"the device \(Raspberry Pi 5\) or its emulator"):
         Tvm().stand_in(lambda name: variant / name, find_target("raspberry-pi-5"))
 
 
