@@ -55,7 +55,8 @@ def build_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
 
 def _next(report: dict[str, Any]) -> list[str]:
     """What to do with the package, by its targets."""
-    package, lines = shlex.quote(report["package"]), {}
+    package = shlex.quote(report["package"])
+    lines: dict[str, None] = {}
     for target in report["requirement"]["targets"]:
         if target.startswith("cortex-m"):
             lines[f"modelgpt-edge embed {package} --language c --out app"] = None
