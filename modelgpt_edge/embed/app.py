@@ -11,8 +11,9 @@ from modelgpt_edge.child_file import CHILD, read_child
 from modelgpt_edge.embed.columns import AppColumn, app_columns
 from modelgpt_edge.embed.readme import EXAMPLE, README, example_rows, readme
 from modelgpt_edge.embed.writing import ORIGIN, check_place, origin, write_app
-from modelgpt_edge.errors import InputError, PackageError, TargetUnavailableError, nearest
+from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
 from modelgpt_edge.manifest import Variant
+from modelgpt_edge.runtime.choosing import named_variant
 from modelgpt_edge.runtime.opening import Package, open_package
 
 LANGUAGES = ("python", "c", "cpp", "javascript")
@@ -58,7 +59,7 @@ def embed(
     place = Path(out)
     check_place(place, force)
     package = open_package(package_path)
-    chosen = None if variant is None else _named(package, variant)
+    chosen = None if variant is None else named_variant(package, variant)
     schema = package.manifest.requirement.schema.columns
     child = read_child(package.file(CHILD))
     columns = app_columns(child, schema)
@@ -81,13 +82,6 @@ def find_language(name: str) -> str:
     if language not in LANGUAGES:
         raise InputError("there are no apps in this language", where="--language", seen=name, cure=nearest(name, LANGUAGES))
     return language
-
-
-def _named(package: Package, name: str) -> Variant:
-    known = {v.name: v for v in package.manifest.variants}
-    if name not in known:
-        raise PackageError("the package has no such variant", where=str(package.path), seen=name, cure=nearest(name, known))
-    return known[name]
 
 
 def _sources(

@@ -56,13 +56,6 @@ def verify_forms(package: Package, name: str | None = None) -> list[Verified]:
     return [_verify(package, variant, golden) for variant in forms]
 
 
-def verify_package(package: Package) -> tuple[list[Hop], dict[str, str]]:
-    """Hops of the ONNX model and of every variant, and by name the variants that can't be run here, with the reason."""
-    found = verify_forms(package)
-    hops = [v.hop for v in found if v.hop is not None]
-    return hops, {v.form: str(v.error) for v in found if v.error is not None}
-
-
 def _verify(package: Package, variant: Variant | None, golden: Golden) -> Verified:
     form = MODEL if variant is None else variant.name
     try:

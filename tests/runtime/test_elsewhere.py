@@ -14,7 +14,7 @@ import modelgpt_edge
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.gate import TOLERANCES
 from modelgpt_edge.runtime.opening import open_package
-from modelgpt_edge.runtime.verify import verify_package
+from modelgpt_edge.runtime.verify import verify_forms
 from modelgpt_edge.targets.native.toolchain import find_compiler
 
 
@@ -32,8 +32,9 @@ def test_a_native_variant_of_another_machine_is_passed_over(patients, tmp_path, 
     assert model.variant is not None  # fp32 or int8, whichever measured quicker
     tolerance = TOLERANCES[model.variant.precision].max_abs
     np.testing.assert_allclose(model.predict_proba(patients), expected, atol=tolerance)
-    hops, left_out = verify_package(open_package(tmp_path / "m.edge"))
-    assert [h.passed for h in hops] == [True, True]
+    forms = verify_forms(open_package(tmp_path / "m.edge"))
+    assert [f.hop.passed for f in forms if f.hop] == [True, True]
+    left_out = {f.form: str(f.error) for f in forms if f.error}
     assert list(left_out) == ["x86-native-fp32"]
     assert "wrong ELF class" in left_out["x86-native-fp32"]
 

@@ -34,8 +34,8 @@ DOORS = {
     ),
     "verifying": (
         "import sys\nfrom modelgpt_edge.runtime.opening import open_package\n"
-        "from modelgpt_edge.runtime.verify import verify_package\n"
-        "assert all(h.passed for h in verify_package(open_package(sys.argv[1]))[0])",
+        "from modelgpt_edge.runtime.verify import verify_forms\n"
+        "assert all(f.hop.passed for f in verify_forms(open_package(sys.argv[1])) if f.hop)",
         (*HEAVY, "click"),
     ),
     "predicting a file": (

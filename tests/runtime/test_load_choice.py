@@ -20,7 +20,7 @@ import modelgpt_edge
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.runtime import model as runtime_model
 from modelgpt_edge.runtime.opening import open_package
-from modelgpt_edge.runtime.verify import verify_package
+from modelgpt_edge.runtime.verify import verify_forms
 from modelgpt_edge.targets import plugins, running
 from modelgpt_edge.targets.backend import Availability, Executor, Files
 from modelgpt_edge.targets.backends import BACKENDS
@@ -163,8 +163,9 @@ class FakeEmulator:
 def test_verify_says_how_near_to_the_device_each_form_ran(emulator, how, on, boards, monkeypatch):
     on("x86_64")
     monkeypatch.setattr(running, "EMULATORS", {"qemu-aarch64": FakeEmulator()} if emulator else {})
-    hops, left_out = verify_package(open_package(boards))
-    assert left_out == {}
+    forms = verify_forms(open_package(boards))
+    assert all(form.error is None for form in forms)
+    hops = [form.hop for form in forms if form.hop]
     assert all(hop.passed for hop in hops)
     names = [hop.name for hop in hops]
     assert names[0] == "onnx"
@@ -206,7 +207,8 @@ def test_a_plug_in_s_variant_by_name_says_that_the_plug_in_is_missing(acme):
 
 def test_verify_tells_a_plug_in_s_variant_from_a_wrong_one(on, acme):
     on("x86_64")
-    hops, left_out = verify_package(open_package(acme))
+    forms = verify_forms(open_package(acme))
+    hops, left_out = [f.hop for f in forms if f.hop], {f.form: str(f.error) for f in forms if f.error}
     assert list(left_out) == ["acme-board-onnxruntime-fp32"]
     assert "Install the plug-in" in left_out["acme-board-onnxruntime-fp32"]
     assert [hop.passed for hop in hops] == [True, True]
