@@ -34,10 +34,11 @@ def generate_child(table: Table, seed: int, generator: str | None) -> Child:
     Returns:
         The child, whose `outputs` are calibrated probabilities (N, K), or values (N, 1) in the label's own unit.
     """
-    from modelgpt_edge.architecture.architecture import Architecture
+    from modelgpt_edge.architecture.architecture import SIZES
     from modelgpt_edge.parameters.generate import generate
 
-    return generate(table, Architecture("mlp", 640, 4, 0), seed, generator=generator, workers=1).child
+    units = [u for u in reversed(SIZES) if u] if generator != "linear" else (0,)
+    return generate(table, units, 4, seed, generator=generator, workers=1).child
 
 
 def fit_ours(train: dict[str, list], label: str, kind: str, seed: int, generator: str | None = None) -> Fitted:

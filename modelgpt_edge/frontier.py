@@ -40,7 +40,7 @@ class Point:
 
 
 def make_frontier(
-    sizes: list[Size], scored: Mapping[tuple[int, int], Scored], chosen: Architecture | None, own: Score | None = None
+    sizes: list[Size], scored: Mapping[int, Scored], chosen: Architecture | None, own: Score | None = None
 ) -> list[Point]:
     """Points for every size, the largest first.
 
@@ -50,6 +50,6 @@ def make_frontier(
     """
     points = []
     for size in sizes:
-        found, taken = scored.get(size.architecture.width), size.architecture == chosen
+        found, taken = scored.get(size.architecture.units), size.architecture == chosen
         points.append(Point(size, found, taken, own if taken and found is None else None))
     return points

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import Architecture, Size, list_sizes
+from modelgpt_edge.architecture.architecture import Size, list_sizes
 from modelgpt_edge.architecture.choice import choose_size, require_fit
-from modelgpt_edge.architecture.choice import describe as describe_size
 from modelgpt_edge.architecture.cost import Columns
 from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.contents import describe, package_files
@@ -28,7 +27,8 @@ from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.evidence import GENERATORS
 from modelgpt_edge.parameters.generate import Generated, generate, score_rows
 from modelgpt_edge.parameters.prepare import sketch_encoder
-from modelgpt_edge.parameters.widths import score_widths
+from modelgpt_edge.parameters.units import DRAW
+from modelgpt_edge.parameters.widths import Scored, score_widths
 from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.requirement import Requirement
@@ -118,7 +118,7 @@ def build(
         out: folder to write.
         test: labelled rows for the score, as `data`; cross-validated where not given.
         seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
-        draws: how many draws of hidden units are merged, 1, 2 or 4; fewer make a smaller model.
+        draws: of hidden units that the model is distilled from, 1, 2 or 4; fewer are quicker.
         generator: ``floor`` or ``linear`` to overrule the guard, which ships the better one.
         limits: what the model may cost on the device; each overrules what the task says, and a device's own count besides.
         force: replace a package that lies at `out`.
@@ -151,16 +151,14 @@ def build(
         seed,
         lambda share: progress("scoring sizes", share),
     )
-    choice = choose_size(sizes, {width: s.losses for width, s in scored.items()}, understood.limited)
-    generated, compiled, architecture, skipped = _first_that_fits(
-        choice,
-        lambda size: generate(table, size, seed, progress, generator if size.units else "linear"),
+    generated, compiled, skipped = _first_that_fits(
+        _trials(sizes, scored, understood.limited),
+        lambda units: generate(table, units, draws, seed, progress, generator if any(units) else "linear"),
         lambda made: compile_child(
             made.child, made.unfused, table.sample, targets, version("modelgpt-edge"), requirement.limits, backends, progress
         ),
     )
-    if not generated.child.units.count:  # the guard took the plain linear model, whatever size was tried
-        architecture = sizes[-1].architecture
+    architecture = next(s.architecture for s in sizes if s.architecture.units == generated.child.units.count)
     scores = generated.scores if test is None else score_rows(generated, *test)
     notes = (*understood.notes, *remarks(requirement, generated), *skipped, *compiled.notes)
     frontier = make_frontier(sizes, scored, architecture, generated.scores.child)
@@ -235,36 +233,43 @@ def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _widths(sizes: list[Size], limited: bool, outputs: int) -> list[tuple[int, int]]:
-    """What is scored: one draw of each width; under a limit also every size that fits, and the largest for comparison.
+def _widths(sizes: list[Size], limited: bool, outputs: int) -> list[int]:
+    """Sizes that are scored: those that can be distilled from one draw.
 
     Without a limit a table of very many classes has only its own score: solving their heads for the picture's sake takes longer
     than generating the model.
     """
     if not limited and outputs > MANY_CLASSES:
         return []
-    wanted = [s.architecture.draws <= 1 or (limited and (s.fits or s is sizes[0])) for s in sizes]
-    return [size.architecture.width for size, scored in zip(sizes, wanted) if scored]
+    return [s.architecture.units for s in sizes if s.architecture.units <= DRAW.total]
+
+
+def _trials(sizes: list[Size], scored: Mapping[int, Scored], limited: bool) -> list[Sequence[int]]:
+    """Hidden units to generate, from the first trial on: what a limit's choice allows, or else the smallest faithful child."""
+    if limited:
+        choice = choose_size(sizes, {units: s.losses for units, s in scored.items()})
+        return [(size.architecture.units,) for size in choice]
+    return [[s.architecture.units for s in reversed(sizes) if s.architecture.units] or (0,)]
 
 
 def _first_that_fits(
-    sizes: list[Size], make: Callable[[Architecture], Generated], compile_it: Callable[[Generated], Compiled]
-) -> tuple[Generated, Compiled, Architecture, tuple[str, ...]]:
-    """The chosen size, or the next smaller one where what was compiled breaks a limit that its estimate kept, and why."""
+    trials: Sequence[Sequence[int]], make: Callable[[Sequence[int]], Generated], compile_it: Callable[[Generated], Compiled]
+) -> tuple[Generated, Compiled, tuple[str, ...]]:
+    """The first trial, or the next smaller one where what was compiled breaks a limit that its estimate kept, and why."""
     skipped: tuple[str, ...] = ()
-    for size in sizes[:-1]:
-        generated = make(size.architecture)
+    for units in trials[:-1]:
+        generated = make(units)
         try:
-            return generated, compile_it(generated), size.architecture, skipped
+            return generated, compile_it(generated), skipped
         except BudgetError as error:
-            skipped += (f"{describe_size(size)} was tried and left: {error}",)
-    generated = make(sizes[-1].architecture)
-    return generated, compile_it(generated), sizes[-1].architecture, skipped
+            skipped += (f"A model of {generated.child.units.count:,} hidden units was made and left: {error}",)
+    generated = make(trials[-1])
+    return generated, compile_it(generated), skipped
 
 
 def _check_options(seed: int, draws: int, generator: str | None) -> None:
     if draws not in (1, 2, 4):
-        raise InputError("this many draws can't be merged", where="--draws", seen=draws, cure="Give 1, 2 or 4.")
+        raise InputError("this many draws can't be distilled", where="--draws", seen=draws, cure="Give 1, 2 or 4.")
     if seed < 0:
         raise InputError("a seed can't be negative", where="--seed", seen=seed, cure="Give 0 or more.")
     if generator is not None and generator not in GENERATORS:

@@ -81,7 +81,9 @@ def refit(
     notes += ("What was measured with the old weights isn't kept: the frontier of sizes, and profiles.",)
     architecture, seed = _architecture(manifest), manifest.seed if seed is None else seed
     # The package's own generator: another one would have another shape.
-    generated = generate(table, architecture, seed, progress, str(manifest.generator["name"]), encoder=old.encoder)
+    generated = generate(
+        table, (architecture.units,), architecture.draws, seed, progress, str(manifest.generator["name"]), encoder=old.encoder
+    )
     _require_same_shape(old, generated.child)
     progress("refitting", 0)
     begun = time.perf_counter()

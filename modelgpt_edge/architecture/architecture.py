@@ -7,10 +7,11 @@ from typing import Any
 
 from modelgpt_edge.architecture.cost import Columns, Cost, estimate, file_bytes, macs
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.targets.target import Target
 
-# Hidden units of a draw, and draws, from the most accurate down; (0, 0) is the plain linear model.
-SIZES = ((640, 4), (640, 2), (640, 1), (320, 1), (160, 1), (80, 1), (40, 1), (20, 1), (0, 0))
+# Hidden units, from the most accurate down; 0 is the plain linear model.
+SIZES = (2560, 1280, 640, 320, 160, 80, 40, 20, 0)
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Architecture:
 
     Attributes:
         template: ``mlp`` (encoder, one layer of hidden units, linear head).
-        units: hidden units of one draw.
-        draws: draws merged into one network.
+        units: hidden units.
+        draws: of 640 units each, that they are distilled from.
         bytes: estimated size of the artefact in fp32.
         macs: multiply-accumulates of one row.
     """
@@ -30,11 +31,6 @@ class Architecture:
     draws: int
     bytes: int
     macs: int
-
-    @property
-    def width(self) -> tuple[int, int]:
-        """Hidden units of a draw, and draws."""
-        return self.units, self.draws
 
 
 @dataclass(frozen=True)
@@ -60,21 +56,21 @@ class Size:
         return {**asdict(self.architecture), "fits": self.fits, "over": self.over, "costs": costs}
 
 
-def list_sizes(columns: Columns, outputs: int, most_draws: int, targets: tuple[Target, ...], limits: Limits) -> list[Size]:
+def list_sizes(columns: Columns, outputs: int, draws: int, targets: tuple[Target, ...], limits: Limits) -> list[Size]:
     """Every size of the template for a table, the most accurate first, and what it costs each target.
 
     Args:
         columns: what the table's encoder makes of it.
         outputs: classes, or 1 value.
+        draws: that the model is distilled from: it has no more units than they.
         limits: of the task; a target's own are tighter where they are.
     """
     sizes = []
-    for units, draws in SIZES:
-        if draws > most_draws:
+    for units in SIZES:
+        if units > draws * DRAW.total:
             continue
-        total = units * draws
-        architecture = Architecture("mlp", units, draws, file_bytes(columns, outputs, total), macs(columns, outputs, total))
-        costs = {t.name: estimate(columns, outputs, total, t) for t in targets}
+        architecture = Architecture("mlp", units, draws, file_bytes(columns, outputs, units), macs(columns, outputs, units))
+        costs = {t.name: estimate(columns, outputs, units, t) for t in targets}
         broken = [_over(costs[t.name], limits.within(t.flash_bytes, t.ram_bytes), t.name) for t in targets]
         sizes.append(Size(architecture, costs, "; ".join(filter(None, broken))))
     return sizes

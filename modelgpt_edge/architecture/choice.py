@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.architecture import Size
 from modelgpt_edge.errors import BudgetError
-from modelgpt_edge.requirement.wording import counted
 
-Losses = Mapping[tuple[int, int], NDArray[Any]]
+Losses = Mapping[int, NDArray[Any]]
 
 
 def require_fit(sizes: list[Size]) -> None:
@@ -28,26 +27,24 @@ def require_fit(sizes: list[Size]) -> None:
     )
 
 
-def choose_size(sizes: list[Size], losses: Losses, budget: bool) -> list[Size]:
-    """Sizes to try, the chosen one first, then smaller ones in case that what was estimated turns out too small.
+def choose_size(sizes: list[Size], losses: Losses) -> list[Size]:
+    """Sizes to try under a budget, the chosen one first, then smaller ones in case that what was estimated turns out too small.
 
-    Without a budget the most accurate size is taken. With one it is the smallest whose loss is within one standard error of
-    the best that fits; losses are compared row by row, so that what all sizes find hard doesn't blur the difference.
+    It is the smallest whose loss is within one standard error of the best that fits and was scored; losses are compared row
+    by row, so that what all sizes find hard doesn't blur the difference.
 
     Args:
-        losses: (N,) held-out losses of the same rows, by hidden units of a draw and draws; not looked at without a budget.
+        losses: (N,) held-out losses of the same rows, by hidden units.
     """
-    fitting = [size for size in sizes if size.fits]
-    if not budget:
-        return fitting
-    best = min(fitting, key=lambda size: float(losses[size.architecture.width].mean()))
+    fitting = [size for size in sizes if size.fits and size.architecture.units in losses]
+    best = min(fitting, key=lambda size: float(losses[size.architecture.units].mean()))
     chosen = min((size for size in fitting if _within(losses, size, best)), key=lambda size: size.architecture.bytes)
     return fitting[fitting.index(chosen) :]
 
 
 def _within(losses: Losses, size: Size, best: Size) -> bool:
     """Whether a size's mean loss is within one standard error of the best's, over paired rows."""
-    difference = losses[size.architecture.width] - losses[best.architecture.width]
+    difference = losses[size.architecture.units] - losses[best.architecture.units]
     error = float(difference.std()) / np.sqrt(max(1, len(difference)))
     return bool(difference.mean() <= error)
 
@@ -55,4 +52,4 @@ def _within(losses: Losses, size: Size, best: Size) -> bool:
 def describe(size: Size) -> str:
     """A size in words."""
     a = size.architecture
-    return f"{a.units} hidden units x {counted(a.draws, 'draw')}" if a.units else "the plain linear model"
+    return f"{a.units:,} hidden units" if a.units else "the plain linear model"

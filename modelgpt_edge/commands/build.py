@@ -51,7 +51,7 @@ from modelgpt_edge.requirement.wording import clean
     type=int,
     default=4,
     show_default=True,
-    help="Draws of hidden units to merge, 1, 2 or 4: fewer are smaller and quicker.",
+    help="Draws of hidden units that the model is distilled from, 1, 2 or 4: fewer are quicker.",
 )
 @click.option("--generator", metavar="NAME", help="floor or linear, to overrule the guard, which ships the better one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")

@@ -82,7 +82,7 @@ def _dropped(dropped: list[dict[str, Any]]) -> list[str]:
 
 def _architecture(architecture: dict[str, Any]) -> str:
     draws = counted(architecture["draws"], "draw")
-    units = f"{architecture['units']} hidden units x {draws}" if architecture["units"] else "no hidden units"
+    units = f"{architecture['units']:,} hidden units, distilled from {draws}" if architecture["units"] else "no hidden units"
     return f"{architecture['template']}: {units}, {architecture['parameters']:,} parameters"
 
 
@@ -188,7 +188,7 @@ def _budget(points: list[dict[str, Any]]) -> list[str]:
 
 
 def _size_name(point: dict[str, Any]) -> str:
-    return f"{point['units']} units x {point['draws']}" if point["units"] else "linear"
+    return f"{point['units']:,} units" if point["units"] else "linear"
 
 
 def _cost(cost: dict[str, Any]) -> str:

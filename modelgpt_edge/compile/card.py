@@ -108,7 +108,7 @@ def _making(manifest: Manifest) -> list[str]:
         "user": "the user asked for it",
         "refit": "the package had it before its refit",
     }
-    units = f"{architecture['units']} hidden units x {counted(architecture['draws'], 'draw')}"
+    units = f"{architecture['units']:,} hidden units, distilled from {counted(architecture['draws'], 'draw')}"
     blend = generator["blend"]
     return [
         f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}.",

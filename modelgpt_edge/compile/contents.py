@@ -59,6 +59,7 @@ def describe(
         generator={
             "name": generated.generator,
             "blend": asdict(generated.blend),
+            "divergence": generated.divergence,
             "chosen_by": chosen_by,
         },
         score=asdict(scores),

@@ -52,7 +52,7 @@ def draw_frontier(points: Sequence[Point]) -> str:
 
 def _name(point: Point) -> str:
     a = point.size.architecture
-    return "linear" if not a.units else f"{a.units} x {a.draws}" if a.draws > 1 else str(a.units)
+    return f"{a.units:,}" if a.units else "linear"
 
 
 def _kilobytes(power: int) -> str:

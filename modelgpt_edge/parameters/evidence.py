@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend, choose_blend
+from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
 from modelgpt_edge.parameters.likelihood import smoothed_loss
-from modelgpt_edge.parameters.prepare import encode, prepare
-from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.prepare import Prepared, encode, prepare
+from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
 FOLDS = 5
@@ -53,7 +54,7 @@ def gather(
     rows: Rows,
     targets: Floats,
     schema: Schema,
-    widths: Widths,
+    units: int,
     draws: int,
     seed: int,
     workers: int,
@@ -66,9 +67,10 @@ def gather(
     than draws. The first repetition's folds are the folds of the evidence; every repetition splits anew.
 
     Args:
+        units: of the child; fewer than a draw's are distilled in every fold.
         encoder: one that was fitted on other rows; fitted anew in every fold where not given.
     """
-    repeats = min(draws, repeats_for(len(rows), len(schema.columns), targets.shape[1]))
+    repeats = min(max(1, draws), repeats_for(len(rows), len(schema.columns), targets.shape[1]))
     splits = [split_folds(targets, np.random.default_rng([seed, r])) for r in range(repeats)]
     jobs = [(r, k) for r in range(repeats) for k in range(int(splits[r].max()) + 1)]
     heads = 2 if schema.kind == "classification" else 1
@@ -77,7 +79,10 @@ def gather(
     def run(job: tuple[int, int]) -> tuple[NDArray[np.intp], dict[str, Floats]]:
         r, k = job
         out, held = np.flatnonzero(splits[r] != k), np.flatnonzero(splits[r] == k)
-        emissions = emit_all(rows.take(out), targets[out], schema, widths, 1, np.random.default_rng([seed, r, k]), 1, encoder)
+        rng = np.random.default_rng([seed, r, k])
+        ready, emissions = emit_all(rows.take(out), targets[out], schema, min(draws, 1), rng, 1, encoder)
+        if draws and units < DRAW.total:
+            emissions["floor"] = Match.of(emissions["floor"], ready, rng).distil(units).emission
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 
@@ -93,18 +98,18 @@ def emit_all(
     rows: Rows,
     targets: Floats,
     schema: Schema,
-    widths: Widths,
     draws: int,
     rng: np.random.Generator,
     workers: int = 1,
     encoder: Encoder | None = None,
-) -> dict[str, Emission]:
-    """What every generator emits for rows with targets, on one common encoder, fitted here where not given."""
+) -> tuple[Prepared, dict[str, Emission]]:
+    """What every generator emits for rows with targets, on one common encoder, fitted here where not given.
+
+    Without draws the floor is the linear model.
+    """
     ready = prepare(rows, targets, schema, encoder)
-    return {
-        "linear": emit_linear(ready, targets),
-        "floor": emit_floor(ready, targets, widths, draws, rng, workers),
-    }
+    linear = emit_linear(ready, targets)
+    return ready, {"linear": linear, "floor": emit_floor(ready, targets, DRAW, draws, rng, workers) if draws else linear}
 
 
 def split_folds(targets: Floats, rng: np.random.Generator) -> NDArray[np.int32]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child import Child, Encoder, Floats, softmax
 from modelgpt_edge.data.table import Labels, Rows, Table
 from modelgpt_edge.parameters.blend import Blend, choose_blend
+from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
 from modelgpt_edge.parameters.floor import Emission, fuse
-from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
+from modelgpt_edge.parameters.prepare import Prepared, Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs
 from modelgpt_edge.parameters.stream import emit_streamed
-from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.units import DRAW
 
 Progress = Callable[[str, float], None]
 UNFUSED_ROWS = 256
@@ -45,6 +45,8 @@ class Generated:
         prior: (K,) what the baseline always says: log shares of the classes, or the mean value.
         generator: ``floor`` or ``linear``, the guard's winner.
         blend: how heads and linear model were weighed.
+        divergence: how far the child is from the wide model that it was distilled from: nats a row, or a share of the values'
+            variance.
         scores: on held-out rows.
         unfused: outputs (M, K) on the first M rows of the sample before the draws were merged, for the numeric gate.
         held_out, truth: the child's held-out scores (N, K), and class positions or values (N,), for plots.
@@ -56,6 +58,7 @@ class Generated:
     prior: Floats
     generator: str
     blend: Blend
+    divergence: float
     scores: Scores
     unfused: Floats
     held_out: Floats
@@ -65,7 +68,8 @@ class Generated:
 
 def generate(
     table: Table,
-    architecture: Architecture,
+    units: Sequence[int],
+    draws: int,
     seed: int,
     progress: Progress = lambda stage, share: None,
     generator: str | None = None,
@@ -78,6 +82,9 @@ def generate(
     from all rows but the held ones, and scored on those. One BLAS thread a solve: small solves spin on more.
 
     Args:
+        units: hidden units that the child may have, in the order to try: the first from which a faithful child can be
+            distilled is taken, or else the last. 0 alone is the plain linear model.
+        draws: of hidden units, 640 each, that the child is distilled from.
         progress: called with a stage's name and the share of it that is done.
         generator: ``floor`` or ``linear`` to overrule the guard.
         encoder: one that is fitted already and is kept, as a refit does.
@@ -87,9 +94,8 @@ def generate(
     classes = table.schema.classes
     standard = Standard(0.0, 1.0) if classes else Standard.of(np.asarray(table.sample.labels, np.float64))
     with threadpool_limits(1, "blas"):
-        emissions, evidence, rows, method = _emit(
-            table, architecture, seed, standard, progress, workers or os.cpu_count() or 1, encoder
-        )
+        emitted = _emit(table, units, draws, seed, standard, progress, workers or os.cpu_count() or 1, encoder)
+        emissions, evidence, rows = emitted.emissions, emitted.evidence, emitted.rows
         targets = targets_of(rows.labels, standard, classes)
         verdict = judge(evidence, targets, generator)
         line = choose_blend(evidence.scores, targets, "linear")
@@ -106,8 +112,9 @@ def generate(
         prior=_prior(targets, bool(classes)) if classes else standard.undo(targets.mean(0)),
         generator=verdict.blend.winner,
         blend=verdict.blend,
+        divergence=emitted.divergence,
         scores=Scores(
-            *(score_outputs(standard.undo(s), rows.labels, method) for s in (verdict.honest, verdict.linear, baseline))
+            *(score_outputs(standard.undo(s), rows.labels, emitted.method) for s in (verdict.honest, verdict.linear, baseline))
         ),
         unfused=softmax(unfused) if classes else standard.undo(unfused),
         held_out=held_out,
@@ -116,43 +123,72 @@ def generate(
     )
 
 
+@dataclass(frozen=True)
+class _Emitted:
+    """What every generator emitted, the floor distilled; the evidence, the rows it stands on and how it was gathered."""
+
+    emissions: dict[str, Emission]
+    divergence: float
+    evidence: Evidence
+    rows: Rows
+    method: str
+
+
 def _emit(
     table: Table,
-    architecture: Architecture,
+    units: Sequence[int],
+    draws: int,
     seed: int,
     standard: Standard,
     progress: Progress,
     workers: int,
     encoder: Encoder | None,
-) -> tuple[dict[str, Emission], Evidence, Rows, str]:
-    """Emissions of every generator, the held-out evidence, the rows it stands on, and how it was gathered, in words."""
-    schema, draws = table.schema, max(1, architecture.draws)
-    widths = Widths().scaled(architecture.units)
+) -> _Emitted:
+    schema, rng = table.schema, np.random.default_rng(seed)
+    draws = draws if any(units) else 0
     if table.held is None:
         rows, targets = table.sample, targets_of(table.sample.labels, standard, schema.classes)
-        evidence = gather(
-            rows, targets, schema, widths, draws, seed, workers, lambda share: progress("cross-validating", share), encoder
-        )
         progress("generating", 0)
-        emissions = emit_all(rows, targets, schema, widths, draws, np.random.default_rng(seed), workers, encoder)
-        count = int(evidence.folds.max()) + 1
+        ready, emissions = emit_all(rows, targets, schema, draws, rng, workers, encoder)
+        emissions["floor"], count, divergence = _distil(emissions["floor"], ready, units, draws, rng)
+        evidence = gather(
+            rows, targets, schema, count, draws, seed, workers, lambda share: progress("cross-validating", share), encoder
+        )
+        fold_count = int(evidence.folds.max()) + 1
         redrawn = "everything" if encoder is None else "units and heads"
         times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
-        return emissions, evidence, rows, f"{times}{count}-fold cross-validation that redraws {redrawn} in every fold"
-    emissions = emit_streamed(
+        method = f"{times}{fold_count}-fold cross-validation that redraws {redrawn} in every fold"
+        return _Emitted(emissions, divergence, evidence, rows, method)
+    ready, emissions = emit_streamed(
         table,
         lambda rows: targets_of(rows.labels, standard, schema.classes),
-        widths,
         draws,
-        np.random.default_rng(seed),
+        rng,
         workers,
         lambda share: progress("summing rows", share),
         encoder,
     )
-    encoded = encode(emissions["linear"].encoder, table.held)
+    emissions["floor"], _, divergence = _distil(emissions["floor"], ready, units, draws, rng)
+    encoded = encode(ready.encoder, table.held)
     scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
     folds = split_folds(targets_of(table.held.labels, standard, schema.classes), np.random.default_rng(seed))
-    return emissions, Evidence(scores, folds, 1), table.held, f"{len(table.held):,} held-out rows that no fit has seen"
+    method = f"{len(table.held):,} held-out rows that no fit has seen"
+    return _Emitted(emissions, divergence, Evidence(scores, folds, 1), table.held, method)
+
+
+def _distil(
+    wide: Emission, ready: Prepared, units: Sequence[int], draws: int, rng: np.random.Generator
+) -> tuple[Emission, int, float]:
+    """The emission in the first of `units` that is faithful, or in the last; how many units that is, and its divergence."""
+    most = DRAW.total * draws
+    match = Match.of(wide, ready, rng) if units[0] < most else None
+    for count in units:
+        if match is None or count >= most:
+            return wide, most, 0.0
+        distilled = match.distil(count)
+        if distilled.faithful:
+            break
+    return distilled.emission, count, distilled.divergence
 
 
 def _prior(targets: Floats, classification: bool) -> Floats:

@@ -15,22 +15,21 @@ from modelgpt_edge.child import Encoder, Floats, Units
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.kernels.gram import GramSums, add_rows
 from modelgpt_edge.parameters.floor import DrawFeatures, Emission, LinearFeatures, solve_heads
-from modelgpt_edge.parameters.prepare import encode, prepare
+from modelgpt_edge.parameters.prepare import Prepared, encode, prepare
 from modelgpt_edge.parameters.ridge import decompose_sums
-from modelgpt_edge.parameters.units import Widths, draw_units
+from modelgpt_edge.parameters.units import DRAW, draw_units
 
 
 def emit_streamed(
     table: Table,
     targets_of: Callable[[Rows], Floats],
-    widths: Widths,
     draws: int,
     rng: np.random.Generator,
     workers: int,
     progress: Callable[[float], None],
     encoder: Encoder | None = None,
-) -> dict[str, Emission]:
-    """What every generator emits for all rows of a table but its held ones.
+) -> tuple[Prepared, dict[str, Emission]]:
+    """What every generator emits for all rows of a table but its held ones, and the prepared sample.
 
     Args:
         targets_of: one-hot classes (N, K), or standardised values (N, 1), of rows.
@@ -38,9 +37,9 @@ def emit_streamed(
     """
     targets = targets_of(table.sample)
     ready = prepare(table.sample, targets, table.schema, encoder)
-    units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
+    units = draw_units(ready.encoded, targets, ready.relevance, DRAW, draws, rng) if draws else Units.none(ready.encoder.width)
     features: list[DrawFeatures | LinearFeatures] = [LinearFeatures.of(ready.encoded)]
-    features += [DrawFeatures.of(units.part(d, draws), ready.encoded, widths) for d in range(draws)]
+    features += [DrawFeatures.of(units.part(d, draws), ready.encoded, DRAW) for d in range(draws)]
     sums = [GramSums.zeros(len(f.scale), targets.shape[1]) for f in features]
 
     done = 0
@@ -53,10 +52,8 @@ def emit_streamed(
             progress(min(1.0, done / table.rows))
         problems = pool.map(lambda s, f: decompose_sums(s, f(ready.encoded), targets), sums, features)
         heads = list(pool.map(lambda p, f: solve_heads(p, f.scale), problems, features))
-    return {
-        "linear": Emission(ready.encoder, Units.none(ready.encoder.width), (heads[0],)),
-        "floor": Emission(ready.encoder, units, tuple(heads[1:])),
-    }
+    linear = Emission(ready.encoder, Units.none(ready.encoder.width), (heads[0],))
+    return ready, {"linear": linear, "floor": Emission(ready.encoder, units, tuple(heads[1:])) if draws else linear}
 
 
 def _add(encoded: Floats, targets: Floats, sums: GramSums, features: DrawFeatures | LinearFeatures) -> None:

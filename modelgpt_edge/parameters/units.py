@@ -30,10 +30,19 @@ class Widths:
     pair: int = 128
     leaf: int = 128
 
+    @property
+    def total(self) -> int:
+        """Units of all kinds."""
+        return self.sparse + self.dense + self.pair + self.leaf
+
     def scaled(self, total: int) -> Widths:
         """The same mix for `total` units."""
-        ratio = total / (self.sparse + self.dense + self.pair + self.leaf)
+        ratio = total / self.total
         return Widths(*(round(w * ratio) for w in (self.sparse, self.dense, self.pair, self.leaf)))
+
+
+# What one draw emits; smaller children are distilled from it.
+DRAW = Widths()
 
 
 def draw_units(encoded: Floats, targets: Floats, weight: Floats, widths: Widths, draws: int, rng: np.random.Generator) -> Units:

@@ -13,19 +13,18 @@ from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Floats
 from modelgpt_edge.data.table import Rows, Table
-from modelgpt_edge.parameters.evidence import Evidence, judge, split_folds
-from modelgpt_edge.parameters.floor import emit_floor, emit_linear
+from modelgpt_edge.parameters.distil import Match
+from modelgpt_edge.parameters.evidence import Evidence, emit_all, judge, split_folds
 from modelgpt_edge.parameters.likelihood import row_losses
-from modelgpt_edge.parameters.prepare import Standard, encode, prepare, targets_of
+from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs
-from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
 # Rows that sizes are compared on: enough to tell a tenth of a point, and quick.
 MOST_ROWS = 4_000
-# Hidden units of a draw, and draws; (0, 0) is the plain linear model.
-Width = tuple[int, int]
-LINEAR: Width = (0, 0)
+# Hidden units of the plain linear model.
+LINEAR = 0
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Scored:
 
 
 def score_widths(
-    table: Table, widths: Sequence[Width], seed: int, progress: Callable[[float], None] = lambda share: None
-) -> dict[Width, Scored]:
-    """Cross-validated losses of each size; of a large table, losses on its held-out rows.
+    table: Table, widths: Sequence[int], seed: int, progress: Callable[[float], None] = lambda share: None
+) -> dict[int, Scored]:
+    """Cross-validated losses of each size, by hidden units; of a large table, losses on its held-out rows.
 
-    What sizes share (the encoder, the linear model) is fitted once a fold. The guard stays out of it: where the linear
-    model is likelier every size would be that model, and the frontier flat.
+    All sizes of a fold are distilled from one draw, so `widths` are at most a draw's. The guard stays out of it: where the
+    linear model is likelier every size would be that model, and the frontier flat.
     """
     if not widths:
         return {}
@@ -79,15 +78,15 @@ def _cross_validate(
     targets: Floats,
     schema: Schema,
     folds: NDArray[np.int32],
-    widths: Sequence[Width],
+    widths: Sequence[int],
     seed: int,
     progress: Callable[[float], None],
-) -> dict[Width, Floats]:
+) -> dict[int, Floats]:
     """Held-out scores (H, N, K) by size; every fold is drawn and solved without its rows."""
     count = int(folds.max()) + 1
-    scores: dict[Width, Floats] = {}
+    scores: dict[int, Floats] = {}
 
-    def run(fold: int) -> dict[Width, Floats]:
+    def run(fold: int) -> dict[int, Floats]:
         out, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         return _emit_widths(rows.take(out), targets[out], schema, rows.take(held), widths, [seed, fold])
 
@@ -101,17 +100,16 @@ def _cross_validate(
 
 
 def _emit_widths(
-    rows: Rows, targets: Floats, schema: Schema, held: Rows, widths: Sequence[Width], seeds: list[int]
-) -> dict[Width, Floats]:
-    """Scores (H, M, K) of M held rows by size, from models of the other rows; the linear model's among them.
-
-    A size's draws depend on the seeds and the size alone.
-    """
-    ready = prepare(rows, targets, schema)
+    rows: Rows, targets: Floats, schema: Schema, held: Rows, widths: Sequence[int], seeds: list[int]
+) -> dict[int, Floats]:
+    """Scores (H, M, K) of M held rows by size, from models of the other rows; the linear model's among them."""
+    rng = np.random.default_rng(seeds)
+    ready, emissions = emit_all(rows, targets, schema, 1, rng)
     encoded = encode(ready.encoder, held)
-    scores = {LINEAR: emit_linear(ready, targets).scores(encoded)}
-    for units, draws in widths:
+    scores = {LINEAR: emissions["linear"].scores(encoded)}
+    match = Match.of(emissions["floor"], ready, rng)
+    for units in widths:
         if units:
-            rng = np.random.default_rng([*seeds, units, draws])
-            scores[units, draws] = emit_floor(ready, targets, Widths().scaled(units), draws, rng).scores(encoded)
+            emission = emissions["floor"] if units >= DRAW.total else match.distil(units).emission
+            scores[units] = emission.scores(encoded)
     return scores
