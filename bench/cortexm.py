@@ -181,21 +181,21 @@ def _one_fold(
     schema = understood.requirement.schema
     unseen = read_rows(test, schema)
     found: dict[str, dict[str, float]] = {}
+    sizes, draws = [size.architecture.units for size in understood.sizes], understood.sizes[0].architecture.draws
     made: dict[int, Any] = {}
 
-    def child_of(size: Any) -> Any:
-        key = size.architecture.units * size.architecture.draws
-        if key not in made:
-            made[key] = generate(understood.table, size.architecture, 0, generator="floor" if key else "linear").child
-        return made[key]
+    def child_of(units: int) -> Any:
+        if units not in made:
+            made[units] = generate(understood.table, (units,), draws, 0, generator="floor" if units else "linear").child
+        return made[units]
 
-    whole = child_of(understood.sizes[0])
+    whole = generate(understood.table, [units for units in reversed(sizes) if units], draws, 0, generator="floor").child
     packed = whole.encoder.pack(unseen.numbers, unseen.words, len(unseen))
     reference = whole.outputs(whole.encoder.encode(*packed))
     found["no budget, numpy fp32"] = {"units": whole.units.count, "accuracy": _accuracy(reference, unseen.labels)}
     for precision in ("int8", "fp32"):
-        for size in understood.sizes:
-            child = child_of(size)
+        for units in sizes:
+            child = child_of(units)
             flash, ram = estimate(Counts.of(child), precision)
             if flash <= FLASH and ram <= RAM:
                 break

@@ -121,7 +121,7 @@ def _report(rows: list[dict], result: dict) -> str:
     return (
         about
         + environment.markdown_table(head, lines)
-        + "\n\n*smallest faithful* is what ships without a limit. Differences: means over sets with a bootstrap interval, and p "
+        + "\n\n*smallest faithful* is what ships without a limit. Differences: means over sets, a bootstrap interval, and p "
         "of the two-sided Wilcoxon signed-rank test, both over sets.\n"
     )
 

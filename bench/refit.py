@@ -18,7 +18,6 @@ import environment
 import numpy as np
 import synthetic
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.compile.source import ChildSource
 from modelgpt_edge.parameters.generate import generate
 from modelgpt_edge.pipeline import understand
@@ -67,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _source(x: np.ndarray, y: np.ndarray) -> ChildSource:
     columns = {**synthetic.columns_of(x), "label": y.tolist()}
     request = Request("classify the rows", columns, "label", "classification", None, ("x86",))
-    child = generate(understand(request).table, Architecture("mlp", 640, 1, 0, 0), 0, generator="floor").child
+    child = generate(understand(request).table, (640,), 1, 0, generator="floor").child
     return ChildSource(child, "bench", {"dense": 5.0, "head": 1.0})
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "refit": "Give a package new weights without compiling it anew.",
     "inspect": "Show what a package holds: task, columns, score, variants.",
     "embed": "Write a small app around a package, in Python, C, C++ or JavaScript.",
+    "train": "Meta-train the generator of tabular models on synthetic tables, in legs of minutes.",
     "targets": "List the devices that can be built for, and how each is checked.",
     "doctor": "Tell what works on this machine, what is missing, and the line that cures it.",
 }

@@ -77,8 +77,8 @@ def one_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest size, in every number of draws, and the linear one alone, where the frontier isn't the point."""
-    monkeypatch.setattr("modelgpt_edge.architecture.architecture.SIZES", ((640, 4), (640, 2), (640, 1), (0, 0)))
+    """The largest size of every number of draws, and the linear one alone, where the frontier isn't the point."""
+    monkeypatch.setattr("modelgpt_edge.architecture.architecture.SIZES", (2560, 1280, 640, 0))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ class Architecture:
     Attributes:
         template: ``mlp`` (encoder, one layer of hidden units, linear head).
         units: hidden units.
-        draws: of 640 units each, that they are distilled from.
+        draws: of 640 units each, that they are distilled from; none for the plain linear model.
         bytes: estimated size of the artefact in fp32.
         macs: multiply-accumulates of one row.
     """
@@ -69,7 +69,8 @@ def list_sizes(columns: Columns, outputs: int, draws: int, targets: tuple[Target
     for units in SIZES:
         if units > draws * DRAW.total:
             continue
-        architecture = Architecture("mlp", units, draws, file_bytes(columns, outputs, units), macs(columns, outputs, units))
+        size, work = file_bytes(columns, outputs, units), macs(columns, outputs, units)
+        architecture = Architecture("mlp", units, draws if units else 0, size, work)
         costs = {t.name: estimate(columns, outputs, units, t) for t in targets}
         broken = [_over(costs[t.name], limits.within(t.flash_bytes, t.ram_bytes), t.name) for t in targets]
         sizes.append(Size(architecture, costs, "; ".join(filter(None, broken))))

@@ -178,13 +178,14 @@ _LOSSES = {"accuracy": "log loss", "r2": "squared error"}
 def _budget(points: list[dict[str, Any]]) -> list[str]:
     """What a budget costs: the size that was taken beside the one that would have been without it."""
     taken = next(p for p in points if p["chosen"])
-    if taken is points[0] or taken["score"] is None:
+    compared = [p for p in points if p["loss"] is not None]
+    if taken["loss"] is None or taken is compared[0]:
         return []
     pair = [
         f"{_size_name(p)} {p['metric']} {figure(p['score'])}, {_LOSSES[p['metric']]} {figure(p['loss'])}"
-        for p in (taken, points[0])
+        for p in (taken, compared[0])
     ]
-    return [f"Budget        {pair[0]}; the largest: {pair[1]} (the same held-out rows)"]
+    return [f"Budget        {pair[0]}; the largest compared: {pair[1]} (the same held-out rows)"]
 
 
 def _size_name(point: dict[str, Any]) -> str:

@@ -141,4 +141,5 @@ def _divergence(wide: Floats, small: Floats) -> float:
     if wide.shape[1] == 1:
         return float(((wide - small) ** 2).mean(dtype=np.float64) / max(float(wide.var(dtype=np.float64)), 1e-12))
     p, q = softmax(wide).astype(np.float64), softmax(small).astype(np.float64)
-    return float((p * (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(q, 1e-12)))).sum(1).mean())
+    # Shares that are rounded sum to one but nearly, so that equal ones could be less than nothing apart.
+    return max(0.0, float((p * (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(q, 1e-12)))).sum(1).mean()))

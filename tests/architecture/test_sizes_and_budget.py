@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelgpt_edge.architecture.architecture import SIZES, list_sizes
-from modelgpt_edge.architecture.choice import choose_size, require_fit
+from modelgpt_edge.architecture.choice import require_fit
 from modelgpt_edge.architecture.cost import Columns, estimate, file_bytes, macs
 from modelgpt_edge.compile.graph import packed_graph
 from modelgpt_edge.compile.source import ChildSource, calibrate
@@ -16,10 +16,11 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.parameters.blend import Blend
+from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.evidence import emit_all
 from modelgpt_edge.parameters.floor import fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, sketch_encoder
-from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.registry import find_target
 
@@ -35,8 +36,9 @@ def sizes_of(columns=None, outputs=2, draws=4, targets=(X86,), limits=None):
     return list_sizes(columns or columns_of(10), outputs, draws, targets, limits or Limits())
 
 
-def emitted(numbers, words, classes, units, draws, gaps=False, dates=False):
-    """A child that was really emitted for such a table, and the table's rows and schema."""
+@functools.cache
+def match_of(numbers, words, classes, gaps=False, dates=False):
+    """Four draws that were really emitted for such a table, to distil children from; and the table's rows and schema."""
     rng = np.random.default_rng(0)
     count = 120
     table = {f"c{i}": rng.normal(size=count).astype(np.float32) for i in range(numbers)}
@@ -55,7 +57,16 @@ def emitted(numbers, words, classes, units, draws, gaps=False, dates=False):
     kind = "classification" if classes else "regression"
     schema = Schema(columns, Column("y", "category"), "", kind, "", tuple(f"k{i}" for i in range(classes)))
     targets = classification_targets(labels, classes) if classes else Standard.of(labels).targets(labels)
-    emissions = emit_all(rows, targets, schema, Widths().scaled(units), max(1, draws), np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    ready, emissions = emit_all(rows, targets, schema, 4, rng)
+    return Match.of(emissions["floor"], ready, rng), emissions["linear"], rows, schema
+
+
+def emitted(numbers, words, classes, units, **extra):
+    """A child of so many units for such a table, as a build makes it, and the table's rows and schema."""
+    match, linear, rows, schema = match_of(numbers, words, classes, **extra)
+    floor = match.wide if units == 4 * DRAW.total else match.distil(units).emission
+    emissions = {"linear": linear, "floor": floor}
     weights = Blend(0.5 if classes else 1.0, 0.0 if units else 1.0, 1.0, 0.0).weights(2 if classes else 1)
     return fuse(emissions, weights, Standard(0.0, 1.0), schema.classes), rows, schema
 
@@ -78,10 +89,10 @@ NEAR = {"fp32": 0.01, "fp16": 0.03, "int8": 0.01, "int8-dynamic": 0.02}
 def packed(table):
     """Files of every size of a table as they are really packed: size, what an encoder made of it, and bytes by precision."""
     found = []
-    for units, draws in SIZES:
-        child, rows, _ = emitted(*TABLES[table], units, draws)
+    for units in SIZES:
+        child, rows, _ = emitted(*TABLES[table], units)
         source = ChildSource(child, "0", calibrate(child, encode(child.encoder, rows)))
-        found.append((units * draws, Columns.of(child.encoder), {p: len(source.onnx("packed", p)) for p in NEAR}))
+        found.append((units, Columns.of(child.encoder), {p: len(source.onnx("packed", p)) for p in NEAR}))
     return found
 
 
@@ -118,7 +129,7 @@ def test_a_target_of_fp32_alone_is_estimated_in_fp32():
 @pytest.mark.parametrize(("gaps", "dates"), [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("units", [640, 40])
 def test_gaps_and_dates_are_counted_too(units, gaps, dates):
-    child, _, _ = emitted(6, 1, 2, units, 1, gaps, dates)
+    child, _, _ = emitted(6, 1, 2, units, gaps=gaps, dates=dates)
     columns = Columns.of(child.encoder)
     assert columns.flags == 6 * gaps
     assert columns.waves == 4 * dates
@@ -126,17 +137,18 @@ def test_gaps_and_dates_are_counted_too(units, gaps, dates):
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize(("units", "draws"), [(640, 4), (80, 1), (0, 0)])
-def test_multiply_accumulates_are_those_of_the_child_s_arrays(table, units, draws):
+@pytest.mark.parametrize("units", [2560, 640, 80, 0])
+def test_multiply_accumulates_are_those_of_the_child_s_arrays(table, units):
     numbers, words, classes = TABLES[table]
-    child, _, _ = emitted(numbers, words, classes, units, draws)
+    child, _, _ = emitted(numbers, words, classes, units)
+    assert child.units.count == units
     matrices = child.units.dense_weight, child.units.sparse_weight, child.units.leaf_slope, child.head_weight
     real = sum(matrix.size for matrix in matrices)  # each weight is used once a row
-    assert macs(Columns.of(child.encoder), max(1, classes), units * draws) == pytest.approx(real, rel=0.01)
+    assert macs(Columns.of(child.encoder), max(1, classes), units) == pytest.approx(real, rel=0.01)
 
 
 def test_columns_are_counted_alike_before_and_after_generation():
-    child, rows, schema = emitted(6, 2, 2, 20, 1, gaps=True, dates=True)
+    child, rows, schema = emitted(6, 2, 2, 20, gaps=True, dates=True)
     columns = Columns.of(child.encoder)
     assert Columns.of(sketch_encoder(rows, schema)) == columns
     assert columns.width == child.encoder.width
@@ -161,27 +173,29 @@ def test_more_columns_classes_and_units_cost_more():
 
 
 @pytest.mark.parametrize("most", [1, 2, 4])
-def test_no_more_draws_than_asked(most):
+def test_no_more_units_than_are_drawn_and_all_are_distilled_from_the_draws_asked_for(most):
     sizes = [size.architecture for size in sizes_of(draws=most)]
-    assert max(a.draws for a in sizes) == most
-    assert (sizes[0].units, sizes[0].draws) == (640, most)
+    assert [a.units for a in sizes] == [units for units in SIZES if units <= 640 * most]
+    assert sizes[0].units == 640 * most
+    assert {a.draws for a in sizes[:-1]} == {most}
+    assert (sizes[-1].units, sizes[-1].draws) == (0, 0)
 
 
 def test_sizes_shrink():
     sizes = sizes_of(columns_of(10, 2), 5)
-    assert [(s.architecture.units, s.architecture.draws) for s in sizes] == list(SIZES)
+    assert [s.architecture.units for s in sizes] == list(SIZES)
     for attribute in ("bytes", "macs"):
         values = [getattr(s.architecture, attribute) for s in sizes]
         assert values == sorted(set(values), reverse=True)
 
 
-def test_without_a_limit_everything_fits_and_the_most_accurate_size_is_chosen():
+def test_without_a_limit_everything_fits_and_the_most_accurate_size_comes_first():
     sizes = sizes_of()
     assert all(size.fits and size.over == "" for size in sizes)
-    chosen = choose_size(sizes, {}, budget=False)[0].architecture
-    assert (chosen.template, chosen.units, chosen.draws) == ("mlp", 640, 4)
-    assert chosen.bytes == file_bytes(columns_of(10), 2, 2560)
-    assert chosen.macs == macs(columns_of(10), 2, 2560)
+    first = sizes[0].architecture
+    assert (first.template, first.units, first.draws) == ("mlp", 2560, 4)
+    assert first.bytes == file_bytes(columns_of(10), 2, 2560)
+    assert first.macs == macs(columns_of(10), 2, 2560)
 
 
 def _flash(size, slack):

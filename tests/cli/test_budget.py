@@ -14,6 +14,7 @@ from modelgpt_edge.architecture.architecture import SIZES
 from modelgpt_edge.architecture.cost import file_bytes
 from modelgpt_edge.commands.quantity import read_bytes, read_latency
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.parameters.distil import FAITHFUL
 from modelgpt_edge.targets.native.toolchain import find_compiler
 
 pytestmark = pytest.mark.usefixtures("one_repeat")
@@ -42,7 +43,7 @@ def xor(write_csv):
 
 @pytest.fixture
 def product(write_csv):
-    """A table that several draws are worth their bytes on: the sign of a product of three columns."""
+    """A table that many units are worth their bytes on: the sign of a product of three columns."""
     draw = random.Random(0)
     rows = []
     for _ in range(200):
@@ -144,7 +145,7 @@ def test_a_dry_run_tells_every_size_and_writes_nothing(cli):
     assert "Requirement   Classify each row" in ran.out
     assert "x86, jetson = jetson-orin-nano" in ran.out
     lines = ran.out.splitlines()
-    assert sum(" units x " in line or line.strip().startswith("linear") for line in lines) == len(SIZES)
+    assert sum(" units  " in line or line.strip().startswith("linear") for line in lines) == len(SIZES)
     assert "taken" not in ran.out
     assert "accuracy" not in ran.out
     assert f"Fits          {len(SIZES)} of {len(SIZES)} sizes, by these estimates" in lines
@@ -161,7 +162,7 @@ def test_a_dry_run_in_json_is_one_object_without_scores(cli):
     assert values["fits"] is True
     assert values["requirement"]["targets"] == ["x86"]
     points = values["frontier"]
-    assert [(p["units"], p["draws"]) for p in points] == list(SIZES)
+    assert [p["units"] for p in points] == list(SIZES)
     for point in points:
         assert point["fits"] == (point["costs"]["x86"]["flash_bytes"] <= 20 * 1024) == (point["over"] == "")
         assert point["score"] is None
@@ -231,7 +232,7 @@ def test_a_built_package_keeps_the_limits_that_held(cli):
     assert manifest["requirement"]["limits"]["flash_bytes"] == 65_536
 
 
-def test_a_budget_takes_a_small_size_and_without_one_the_most_accurate_is_taken(cli, xor):
+def test_a_budget_takes_a_small_size_and_without_one_the_smallest_faithful_is_taken(cli, xor):
     def chosen(*options, backend=ORT):
         ran = cli("build", "--task", "predict sign", "--data", "xor.csv", *backend, *options, "--json", "--force")
         assert ran.code == 0, ran.err
@@ -240,13 +241,14 @@ def test_a_budget_takes_a_small_size_and_without_one_the_most_accurate_is_taken(
         return point, report
 
     free, report = chosen()
-    assert (free["units"], free["draws"]) == (640, 4)
+    assert 0 < free["units"] < 2560
+    assert report["generator"]["divergence"] <= FAITHFUL
     assert not report["limited"]
-    assert (free["score"], free["loss"]) == (report["score"]["value"], None), "it was compared with nothing: its own score"
-    assert report["frontier"][1]["score"] is None
-    # A board's gigabytes are no budget: nothing is made small for them.
+    assert report["architecture"]["units"] == free["units"]
+    assert report["architecture"]["draws"] == free["draws"] == 4
+    # A board's gigabytes are no budget: nothing is made smaller for them.
     board, _ = chosen("--target", "jetson", backend=("--backend", "tensorrt"))
-    assert (board["units"], board["draws"]) == (640, 4)
+    assert board["units"] == free["units"]
     tight, report = chosen("--max-flash", "12kB")
     assert tight["fits"]
     assert tight["units"] < 640
@@ -257,21 +259,33 @@ def test_a_budget_takes_a_small_size_and_without_one_the_most_accurate_is_taken(
     assert report["score"]["value"] > 0.7
 
 
-def test_what_was_estimated_too_small_is_built_smaller(cli, xor, monkeypatch):
+def test_where_no_smaller_size_is_faithful_the_draws_ship_as_they_are(cli, xor, monkeypatch):
+    monkeypatch.setattr("modelgpt_edge.parameters.distil.FAITHFUL", -1.0)
+    ran = cli("build", "--task", "predict sign", "--data", "xor.csv", *ORT, "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    (point,) = [p for p in report["frontier"] if p["chosen"]]
+    assert (point["units"], point["draws"], report["generator"]["divergence"]) == (2560, 4, 0)
+    assert (point["score"], point["loss"]) == (report["score"]["value"], None), "it was compared with nothing: its own score"
+    assert report["frontier"][1]["score"] is None
+
+
+def test_what_was_estimated_too_small_is_built_smaller(cli, product, monkeypatch):
     monkeypatch.setattr("modelgpt_edge.architecture.cost.file_bytes", lambda *counts: file_bytes(*counts) // 10)
-    ran = cli("build", "--task", "predict sign", "--data", "xor.csv", *ORT, "--max-flash", "8kB", "--json")
+    ran = cli("build", "--task", "predict sign", "--data", "product.csv", *ORT, "--max-flash", "5kB", "--json")
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
     points = report["frontier"]
     assert sum(p["fits"] for p in points) > 4, "by these estimates nearly everything fits"
     (chosen,) = [p for p in points if p["chosen"]]
-    assert chosen["bytes"] < 10_000
-    left = [note for note in report["notes"] if "was tried and left" in note]
+    left = [note for note in report["notes"] if "was made and left" in note]
     assert left
-    assert all("8,192 bytes of flash" in note for note in left)
+    assert all("5,120 bytes of flash" in note for note in left)
+    larger = next(p for p in reversed(points) if p["units"] > chosen["units"])
+    assert f"A model of {larger['units']} hidden units was made and left" in left[-1]
     kept = [v for v in report["variants"] if v["kept"]]
     assert kept
-    assert all(v["bytes"] <= 8_192 for v in kept)
+    assert all(v["bytes"] <= 5_120 for v in kept)
 
 
 def test_the_frontier_is_in_the_report_the_package_and_its_picture(cli, xor):
@@ -279,9 +293,9 @@ def test_the_frontier_is_in_the_report_the_package_and_its_picture(cli, xor):
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
     points = report["frontier"]
-    assert [(p["units"], p["draws"]) for p in points] == list(SIZES)
+    assert [p["units"] for p in points] == list(SIZES)
     assert {p["fits"] for p in points} == {True, False}
-    assert all(p["score"] is not None for p in points if p["fits"] or p["draws"] <= 1 or p is points[0]), "what can be taken"
+    assert all((p["score"] is not None) == (p["units"] <= 640) for p in points), "what can be taken"
     scored = [p for p in points if p["score"] is not None]
     for point in scored:
         assert point["metric"] == "accuracy"
@@ -340,24 +354,29 @@ def test_one_of_several_targets_without_the_backend_is_told_before_any_work(cli,
         assert "jetson-orin-nano has no such backend (seen: 'native')" in ran.err
 
 
-def test_a_budget_can_take_the_largest_size_where_its_draws_are_worth_their_bytes(cli, product):
+def test_a_budget_takes_a_larger_size_where_its_units_are_worth_their_bytes(cli, product):
     def build(flash):
         ran = cli("build", "--task", "predict sign", "--data", "product.csv", *ORT, "--max-flash", flash, "--json", "--force")
         assert ran.code == 0, ran.err
-        return json.loads(ran.out)
+        report = json.loads(ran.out)
+        (chosen,) = [p for p in report["frontier"] if p["chosen"]]
+        return report, {p["units"]: p for p in report["frontier"]}, chosen
 
-    report = build("1MB")
-    points = {(p["units"], p["draws"]): p for p in report["frontier"]}
-    assert points[640, 4]["chosen"]
-    assert (report["architecture"]["units"], report["architecture"]["draws"]) == (640, 4)
-    assert report["architecture"]["macs"] == points[640, 4]["macs"]
-    assert len({points[640, draws]["loss"] for draws in (1, 2, 4)}) == 3, "every size has a score of its own"
-    assert points[640, 4]["loss"] == min(p["loss"] for p in points.values())
-    tight = {(p["units"], p["draws"]): p for p in build(str(points[640, 4]["costs"]["x86"]["flash_bytes"] - 1))["frontier"]}
-    assert not tight[640, 4]["fits"]
-    assert [p["fits"] for p in tight.values() if p["chosen"]] == [True]
-    losses = ({size: point["loss"] for size, point in found.items()} for found in (tight, points))
-    assert next(losses) == next(losses), "the largest is scored too, to show what the limit costs, on the same rows"
+    report, points, chosen = build("1MB")
+    assert chosen["units"] > 20
+    assert (report["architecture"]["units"], report["architecture"]["draws"]) == (chosen["units"], 4)
+    assert report["architecture"]["macs"] == chosen["macs"]
+    losses = {units: point["loss"] for units, point in points.items() if point["loss"] is not None}
+    assert list(losses) == [units for units in SIZES if units <= 640], "whatever can be distilled from one draw is compared"
+    assert len(set(losses.values())) == len(losses), "every size has a score of its own"
+    assert losses[20] > chosen["loss"] >= min(losses.values())
+    _, tight, smaller = build(str(chosen["costs"]["x86"]["flash_bytes"] - 1))
+    assert not tight[chosen["units"]]["fits"]
+    assert smaller["fits"]
+    assert smaller["units"] < chosen["units"]
+    assert {units: point["loss"] for units, point in tight.items() if point["loss"] is not None} == losses, (
+        "what doesn't fit is scored too, to show what the limit costs, on the same rows"
+    )
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")
@@ -388,7 +407,7 @@ def test_where_the_guard_ships_the_linear_model_that_size_is_taken(cli):
         assert report["generator"]["name"] == "linear"
         assert report["generator"]["chosen_by"] == "guard"
         points = report["frontier"]
-        assert [(p["units"], p["draws"]) for p in points] == list(SIZES)
+        assert [p["units"] for p in points] == list(SIZES)
         assert [(p["units"], p["draws"]) for p in points if p["chosen"]] == [(0, 0)]
         manifest = json.loads(Path("table.edge/manifest.json").read_text())
         for architecture in (report["architecture"], manifest["architecture"]):

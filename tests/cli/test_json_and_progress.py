@@ -36,8 +36,8 @@ def test_build_prints_one_object_with_the_fields_that_scripts_rely_on(cli, patie
     assert [line.removesuffix(" ...") for line in ran.err.splitlines()] == [
         "reading",
         "scoring sizes",
-        "cross-validating",
         "generating",
+        "cross-validating",
         "compiling",
         "writing",
     ]

@@ -13,9 +13,8 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import BudgetError, GateError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.native.toolchain import find_compiler
@@ -39,7 +38,9 @@ def made(classes=2, rows=120, noise=False, linear=False, offset=0.0):
     schema = Schema(columns, Column("y", "category"), "", "classification" if classes else "regression", "", names)
     standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
     targets = classification_targets(labels, classes) if classes else standard.targets(labels)
-    emissions = emit_all(rows_, targets, schema, Widths(32, 16, 16, 16), 2, np.random.default_rng(0))
+    ready = prepare(rows_, targets, schema)
+    floor = emit_floor(ready, targets, Widths(32, 16, 16, 16), 2, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     blend = Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0)
     child = fuse(emissions, blend.weights(2 if classes else 1), standard, names)
     return child, rows_, child.outputs(encode(child.encoder, rows_))

@@ -17,9 +17,8 @@ from modelgpt_edge.compile.variants import EMULATED_ROWS, compile_target, precis
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets import backends as known
@@ -112,7 +111,9 @@ def ready():
         tuple(Column(n, "number") for n in rows.numbers), Column("y", "category"), "", "classification", "", ("a", "b")
     )
     targets = classification_targets(labels, 2)
-    emissions = emit_all(rows, targets, schema, Widths(16, 8, 8, 8), 1, np.random.default_rng(0))
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, Widths(16, 8, 8, 8), 1, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     child = fuse(emissions, Blend(0.5, 0.0, 1.0, 0.0).weights(2), Standard(0.0, 1.0), schema.classes)
     return ChildSource(child, "0", {}), Probe.of(child, rows), golden_rows(child, rows)
 

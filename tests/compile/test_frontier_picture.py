@@ -22,14 +22,14 @@ def score(value, low=None, high=None, metric="accuracy"):
 
 
 EVERY_SIZE = sorted(SIZES)
-ONE_DRAW = [size for size in EVERY_SIZE if size[1] <= 1]
+COMPARED = [units for units in EVERY_SIZE if units <= 640]
 
 
 def points(chosen=3, too_large=2, metric="accuracy", scored=EVERY_SIZE, own=None):
     """Every size, scores rising in the order of `scored`; the first ones break a limit."""
     sizes = [
-        Size(Architecture("mlp", units, draws, 4_000 + 110 * units * draws, 0), {}, "too large" if i < too_large else "")
-        for i, (units, draws) in enumerate(SIZES)
+        Size(Architecture("mlp", units, 4, 4_000 + 110 * units, 0), {}, "too large" if i < too_large else "")
+        for i, units in enumerate(SIZES)
     ]
     scores = {size: Scored(np.full(9, 0.5), score(0.7 + 0.02 * i, metric=metric)) for i, size in enumerate(scored)}
     return make_frontier(sizes, scores, None if chosen is None else sizes[chosen].architecture, own)
@@ -56,7 +56,7 @@ def test_there_is_a_mark_a_size_and_the_chosen_one_alone_is_filled():
     greys = [i for i, c in enumerate(circles) if c.get("stroke") == "#c8ccd1"]
     assert greys == [0, 1]
     names = texts(drawn(made))
-    assert {"640 x 4", "640 x 2", "640", "20", "linear"} <= set(names)
+    assert {"2,560", "1,280", "640", "20", "linear"} <= set(names)
 
 
 def test_marks_and_intervals_lie_in_the_frame_and_larger_and_better_go_right_and_up():
@@ -116,25 +116,25 @@ def test_a_size_that_was_not_scored_has_no_mark():
 
 
 def test_a_size_of_which_nothing_was_scored_has_no_score_not_that_of_another():
-    made = points(scored=[(640, 1), (0, 0)])
-    assert [p.size.architecture.width for p in made if p.score is not None] == [(640, 1), (0, 0)]
+    made = points(scored=[640, 0])
+    assert [p.size.architecture.units for p in made if p.score is not None] == [640, 0]
     assert len(list(drawn(made).iter(f"{SVG}circle"))) == 2
     assert all(p.score is None and not p.chosen for p in points(chosen=None, scored=[]))
 
 
 def test_a_size_that_was_taken_without_comparing_has_the_model_s_own_score_and_no_loss_to_compare():
     own = score(0.93)
-    made = points(chosen=0, scored=ONE_DRAW, own=own)
-    assert made[0].size.architecture.width == (640, 4)
+    made = points(chosen=0, scored=COMPARED, own=own)
+    assert made[0].size.architecture.units == 2560
     assert made[0].score is own
     value = made[0].to_json()
     assert (value["metric"], value["score"], value["loss"], value["chosen"]) == ("accuracy", 0.93, None, True)
-    assert made[1].score is None, "640 units in two draws were neither scored nor taken"
+    assert made[1].score is None, "1,280 units were neither scored nor taken"
     circles = list(drawn(made).iter(f"{SVG}circle"))
-    assert len(circles) == 1 + len(ONE_DRAW)
+    assert len(circles) == 1 + len(COMPARED)
     assert circles[0].get("fill") == circles[0].get("stroke")
-    compared = points(chosen=2, scored=ONE_DRAW, own=own)
-    assert compared[2].size.architecture.width == (640, 1)
+    compared = points(chosen=2, scored=COMPARED, own=own)
+    assert compared[2].size.architecture.units == 640
     assert compared[2].score is compared[2].scored.score, "where it was compared it has the score of the comparison"
     assert all(p.own is None for p in compared)
 
@@ -143,7 +143,7 @@ def test_points_are_json_with_the_score_of_their_size():
     made = points(chosen=3)
     values = [p.to_json() for p in made]
     assert [v["chosen"] for v in values] == [i == 3 for i in range(len(SIZES))]
-    assert [(v["units"], v["draws"]) for v in values] == list(SIZES)
+    assert [v["units"] for v in values] == list(SIZES)
     assert [v["score"] for v in values] == [p.scored.score.value for p in made]
     assert len({v["score"] for v in values}) == len(SIZES)
     assert values[0]["loss"] == 0.5

@@ -10,9 +10,8 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 
@@ -27,7 +26,10 @@ def table_of(rows, numbers=2, words=1):
 def child_of(rows):
     columns = (*(Column(n, "number") for n in rows.numbers), *(Column(n, "category") for n in rows.words))
     schema = Schema(columns, Column("y", "category"), "", "classification", "", ("a", "b"))
-    emissions = emit_all(rows, classification_targets(rows.labels, 2), schema, Widths(8, 4, 4, 4), 1, np.random.default_rng(0))
+    targets = classification_targets(rows.labels, 2)
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, Widths(8, 4, 4, 4), 1, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     return fuse(emissions, Blend(0.5, 0.0, 1.0, 0.0).weights(2), Standard(0.0, 1.0), schema.classes)
 
 

@@ -15,9 +15,8 @@ from modelgpt_edge.compile.source import ChildSource, calibrate
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.gate import TOLERANCES, compare
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.onnxruntime import open_session
@@ -40,7 +39,9 @@ def emitted(load, linear=False):
     )
     standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
     targets = classification_targets(labels, classes) if classes else standard.targets(labels)
-    emissions = emit_all(rows, targets, schema, Widths(64, 32, 32, 32), 2, np.random.default_rng(0))
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, Widths(64, 32, 32, 32), 2, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     child = fuse(
         emissions, Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0).weights(2 if classes else 1), standard, names
     )

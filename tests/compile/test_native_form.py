@@ -8,9 +8,8 @@ from safetensors.numpy import save
 
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.native.executor import LIBRARY, TABLES, open_native
@@ -64,7 +63,9 @@ def child_of(rows, classes, widths=TILED, linear=False):
     standard = Standard(0.0, 1.0) if classes else Standard.of(rows.labels)
     targets = classification_targets(rows.labels, classes) if classes else standard.targets(rows.labels)
     with np.errstate(all="ignore"):
-        emissions = emit_all(rows, targets, schema, widths, 2, np.random.default_rng(0))
+        ready = prepare(rows, targets, schema)
+        floor = emit_floor(ready, targets, widths, 2, np.random.default_rng(0))
+        emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     return fuse(
         emissions, Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0).weights(2 if classes else 1), standard, names
     )

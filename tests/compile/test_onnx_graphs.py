@@ -8,9 +8,8 @@ from modelgpt_edge.compile.graph import core_graph, packed_graph, raw_graph
 from modelgpt_edge.compile.precision import FP32
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.onnxruntime import open_session
@@ -32,7 +31,9 @@ def child_of(rows, classes, dates=(), linear=False, draws=2):
     schema = schema_of(rows, classes, dates)
     standard = Standard(0.0, 1.0) if classes else Standard.of(rows.labels)
     targets = classification_targets(rows.labels, classes) if classes else standard.targets(rows.labels)
-    emissions = emit_all(rows, targets, schema, WIDTHS, draws, np.random.default_rng(0))
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, WIDTHS, draws, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     blend = Blend(0.5 if classes else 1.0, 1.0 if linear else 0.2, 1.0, 0.0)
     return fuse(emissions, blend.weights(2 if classes else 1), standard, schema.classes)
 

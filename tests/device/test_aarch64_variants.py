@@ -13,9 +13,8 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.gate import compare
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.aarch64.emulator import QemuAarch64
@@ -70,7 +69,9 @@ def make_child(rows: Rows, classes: int) -> tuple[Child, Floats, Ints]:
     standard = Standard(0.0, 1.0) if classes else Standard.of(rows.labels)
     targets = classification_targets(rows.labels, classes) if classes else standard.targets(rows.labels)
     with np.errstate(all="ignore"):
-        emissions = emit_all(rows, targets, schema, Widths(32, 16, 7, 12), 2, np.random.default_rng(0))
+        ready = prepare(rows, targets, schema)
+        floor = emit_floor(ready, targets, Widths(32, 16, 7, 12), 2, np.random.default_rng(0))
+        emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     blend = Blend(0.5 if classes else 1.0, 0.0, 1.0, 0.0)
     child = fuse(emissions, blend.weights(2 if classes else 1), standard, names)
     numbers, codes = child.encoder.pack(rows.numbers, rows.words, ROWS)

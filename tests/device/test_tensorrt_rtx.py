@@ -27,9 +27,8 @@ from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.gate import compare
 from modelgpt_edge.manifest import CHECKS
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.registry import find_target
@@ -59,7 +58,9 @@ def child_of(classes: int, linear: bool = False) -> Any:
     schema = Schema(columns, Column("y", "category"), "", "classification" if classes else "regression", "", names)
     standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
     targets = classification_targets(labels, classes) if classes else standard.targets(labels)
-    emissions = emit_all(rows, targets, schema, Widths(32, 16, 16, 16), 2, np.random.default_rng(0))
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, Widths(32, 16, 16, 16), 2, np.random.default_rng(0))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     blend = Blend(0.5 if classes else 1.0, float(linear), 1.0, 0.0)
     return fuse(emissions, blend.weights(2 if classes else 1), standard, names)
 

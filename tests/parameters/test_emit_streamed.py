@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.stream import Source
 from modelgpt_edge.data.table import Rows, open_table
+from modelgpt_edge.parameters import stream
 from modelgpt_edge.parameters.floor import DrawFeatures, LinearFeatures
 from modelgpt_edge.parameters.generate import generate
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, prepare
@@ -20,6 +20,12 @@ from modelgpt_edge.schema import Column, Schema
 WIDTHS = Widths(16, 8, 8, 8)
 CHUNK = 700
 NAMES = ("a", "b", "c", "w", "y")
+
+
+@pytest.fixture
+def _small_draws(monkeypatch):
+    """Draws of few units, where how many isn't the point."""
+    monkeypatch.setattr(stream, "DRAW", WIDTHS)
 
 
 def chunk_of(place, rows, classes):
@@ -93,12 +99,13 @@ def solved_in_memory(features, targets, sample, sample_targets):
     return factor * weight, factor * (target_mean - mean @ weight)
 
 
+@pytest.mark.usefixtures("_small_draws")
 @pytest.mark.parametrize("classes", [0, 3])
 def test_streamed_ridge_heads_are_those_of_all_rows_in_memory(classes):
     table = table_of(4000, classes)
     assert len(table.held) == 150
     make = targets_of(table)
-    emissions = emit_streamed(table, make, WIDTHS, 2, np.random.default_rng(0), 2, lambda share: None)
+    _, emissions = emit_streamed(table, make, 2, np.random.default_rng(0), 2, lambda share: None)
 
     rows = joined(table.chunks())
     assert len(rows) == 4000 - 150
@@ -125,16 +132,18 @@ def test_held_rows_are_summed_by_nobody():
     assert len(held) + len(summed) == 3000
 
 
+@pytest.mark.usefixtures("_small_draws")
 def test_progress_goes_up_to_one():
     table, shares = table_of(3000, 3), []
-    emit_streamed(table, targets_of(table), WIDTHS, 1, np.random.default_rng(0), 1, shares.append)
+    emit_streamed(table, targets_of(table), 1, np.random.default_rng(0), 1, shares.append)
     assert shares == sorted(shares)
     assert 0.9 < shares[-1] <= 1
 
 
+@pytest.mark.usefixtures("_small_draws")
 def test_the_streamed_logistic_head_is_there_too():
     table = table_of(3000, 3)
-    emissions = emit_streamed(table, targets_of(table), WIDTHS, 1, np.random.default_rng(0), 1, lambda share: None)
+    _, emissions = emit_streamed(table, targets_of(table), 1, np.random.default_rng(0), 1, lambda share: None)
     rows = table.held
     scores = emissions["floor"].scores(encode(emissions["floor"].encoder, rows))
     assert scores.shape == (2, 150, 3)
@@ -142,13 +151,14 @@ def test_the_streamed_logistic_head_is_there_too():
         assert (head.argmax(1) == rows.labels).mean() > 0.7
 
 
+@pytest.mark.usefixtures("_small_draws")
 def test_memory_is_flat_in_the_number_of_rows():
     peaks = []
     for rows in (5_000, 25_000):
         table = table_of(rows, 0)
         make = targets_of(table)
         tracemalloc.start()
-        emit_streamed(table, make, WIDTHS, 2, np.random.default_rng(0), 1, lambda share: None)
+        emit_streamed(table, make, 2, np.random.default_rng(0), 1, lambda share: None)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0] + 100_000
@@ -157,7 +167,7 @@ def test_memory_is_flat_in_the_number_of_rows():
 @pytest.mark.parametrize("classes", [0, 3])
 def test_a_streamed_table_is_scored_on_rows_that_no_fit_has_seen(classes):
     table = table_of(4000, classes, sample=600, held=300)
-    made = generate(table, Architecture("mlp", 80, 2, 0, 0), seed=0)
+    made = generate(table, (160,), 2, seed=0)
     assert made.scores.child.method == "300 held-out rows that no fit has seen"
     assert made.scores.child.rows == len(made.held_out) == 300
     fresh = joined(table_of(9_000, classes).chunks()).take(slice(5_000, None))  # chunks past the fourth thousand are new

@@ -5,13 +5,13 @@ import pytest
 
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters import evidence as evidence_module
+from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
 from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.parameters.score import classification_score
-from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 
-WIDTHS = Widths(32, 16, 16, 16)
+UNITS = 80
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def schema_of(names, classes):
     )
 
 
-def gathered(x, labels, classes=2, seed=0, widths=WIDTHS, workers=2):
+def gathered(x, labels, classes=2, seed=0, units=UNITS, workers=2):
     """Evidence on number columns (N, D) and class positions or values (N,), and the targets."""
     numbers = {f"c{i}": column.astype(np.float32) for i, column in enumerate(x.T)}
     targets = (
@@ -36,7 +36,7 @@ def gathered(x, labels, classes=2, seed=0, widths=WIDTHS, workers=2):
         else ((labels - labels.mean()) / labels.std()).astype(np.float32)[:, None]
     )
     rows = Rows(numbers, {}, labels)
-    return gather(rows, targets, schema_of(numbers, classes), widths, 4, seed, workers, lambda share: None), targets
+    return gather(rows, targets, schema_of(numbers, classes), units, 4, seed, workers, lambda share: None), targets
 
 
 def log_loss(scores, labels):
@@ -77,17 +77,21 @@ def test_fewer_rows_than_folds_are_held_out_one_by_one(rows):
     assert sorted(folds) == list(range(rows))
 
 
-def test_every_row_is_scored_by_models_that_never_saw_it():
-    """The scores of one repetition, refitted by hand fold by fold."""
+@pytest.mark.parametrize("units", [640, 20])
+def test_every_row_is_scored_by_models_that_never_saw_it(units):
+    """The scores of one repetition, drawn, solved and distilled by hand for one fold."""
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(2100, 6)), rng.integers(0, 2, 2100)
-    widths = Widths(4, 2, 2, 2)
-    evidence, targets = gathered(x, labels, widths=widths, seed=9)
+    evidence, targets = gathered(x, labels, units=units, seed=9)
     assert evidence.repeats == 1
     rows = Rows({f"c{i}": c.astype(np.float32) for i, c in enumerate(x.T)}, {}, labels)
     held = np.flatnonzero(evidence.folds == 3)
     out = np.flatnonzero(evidence.folds != 3)
-    emissions = emit_all(rows.take(out), targets[out], schema_of(rows.numbers, 2), widths, 1, np.random.default_rng([9, 0, 3]))
+    draw = np.random.default_rng([9, 0, 3])
+    ready, emissions = emit_all(rows.take(out), targets[out], schema_of(rows.numbers, 2), 1, draw)
+    if units < 640:
+        emissions["floor"] = Match.of(emissions["floor"], ready, draw).distil(units).emission
+    assert emissions["floor"].units.count == units
     for name, emission in emissions.items():
         expected = emission.scores(encode(emission.encoder, rows.take(held)))
         assert np.abs(evidence.scores[name][:, held] - expected).max() < 1e-6
@@ -140,13 +144,17 @@ def test_pure_noise_of_values_explains_nothing():
 
 @pytest.mark.usefixtures("_one_repetition")
 def test_linear_tables_ship_the_linear_model_most_of_the_time():
-    winners = []
-    for seed in range(5):
+    winners, gaps = [], []
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(500, 6))
         labels = (x @ np.array([2, -1.5, 1, 0.5, 0, 0]) + rng.logistic(size=500) > 0).astype(int)
-        winners.append(judge(*gathered(x, labels, seed=seed)).blend.winner)
-    assert winners.count("linear") >= 3
+        evidence, targets = gathered(x, labels, seed=seed)
+        winners.append(judge(evidence, targets).blend.winner)
+        floor = judge(evidence, targets, "floor")
+        gaps.append(log_loss(floor.honest, labels) - log_loss(floor.linear, labels))
+    assert winners.count("linear") >= 0.6 * len(winners)
+    assert np.mean(gaps) > 0, "units are worth nothing here, so on average they cost likelihood"
 
 
 @pytest.mark.usefixtures("_one_repetition")

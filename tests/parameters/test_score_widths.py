@@ -1,4 +1,4 @@
-"""Scores of the template's sizes: held out, paired row by row, and able to tell where units and draws are worth their bytes."""
+"""Scores of the template's sizes: held out, paired row by row, and able to tell where units are worth their bytes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from modelgpt_edge.parameters import widths
+from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.evidence import Evidence, judge, split_folds
 from modelgpt_edge.parameters.floor import emit_floor, emit_linear
 from modelgpt_edge.parameters.prepare import classification_targets, encode, prepare
-from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.parameters.widths import LINEAR, score_widths
 from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
 
-MANY, FEW = (160, 1), (20, 1)
+MANY, FEW = 160, 20
 SIZES = (MANY, FEW, LINEAR)
 
 
 def table_of(kind, rows=400, seed=0):
-    """A table whose label is an XOR of two columns, linear in them, an amount, or noise."""
+    """A table whose label is an XOR of two columns or of three, linear in them, an amount, or noise."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 4))
     signal = {
         "xor": x[:, 0] * x[:, 1],
+        "xor of three": x[:, 0] * x[:, 1] * x[:, 2],
         "linear": x[:, 0] + x[:, 1] + 0.5 * rng.normal(size=rows),
         "noise": rng.normal(size=rows),
         "amount": 1000 + 50 * np.sin(2 * x[:, 0]) * x[:, 1],
@@ -116,19 +118,15 @@ def test_a_size_s_score_depends_on_no_other_size_and_the_seed_alone():
     assert not np.array_equal(together[MANY].losses, scored("xor", seed=1)[MANY].losses)
 
 
-def mean_of_draws(emission, encoded):
-    """Scores (H, N, K) of each draw's own model by itself, averaged, in float64."""
-    draws, scores = len(emission.heads), 0.0
-    for draw, heads in enumerate(emission.heads):
-        hidden = emission.units.part(draw, draws).activate(encoded)
-        features = np.concatenate([encoded, hidden], axis=1).astype(np.float64)
-        scores = scores + (features @ heads.weight.astype(np.float64) + heads.bias[:, None]) / draws
-    return scores
+def float64_scores(emission, encoded):
+    """Scores (H, N, K) of one draw's model, or of what was distilled from it, in float64."""
+    (heads,) = emission.heads
+    features = np.concatenate([encoded, emission.units.activate(encoded)], axis=1).astype(np.float64)
+    return features @ heads.weight.astype(np.float64) + heads.bias[:, None]
 
 
-@pytest.mark.parametrize("size", [(20, 2), (20, 4), (160, 2)])
-def test_several_draws_are_scored_as_the_mean_of_models_that_are_drawn_apart(size):
-    units, draws = size
+@pytest.mark.parametrize("units", [20, 160, 640])
+def test_a_size_is_scored_as_what_is_distilled_from_one_draw_of_the_other_rows(units):
     table = read("xor", 120)
     targets = classification_targets(table.sample.labels, 2)
     folds = split_folds(targets, np.random.default_rng(0))
@@ -136,22 +134,25 @@ def test_several_draws_are_scored_as_the_mean_of_models_that_are_drawn_apart(siz
     for fold in range(5):
         out, rows = np.flatnonzero(folds != fold), table.sample.take(folds == fold)
         ready = prepare(table.sample.take(out), targets[out], table.schema)
-        rng = np.random.default_rng([0, fold, units, draws])
-        emission = emit_floor(ready, targets[out], Widths().scaled(units), draws, rng)
-        held["floor"][:, folds == fold] = mean_of_draws(emission, encode(ready.encoder, rows))
-        held["linear"][:, folds == fold] = emit_linear(ready, targets[out]).scores(encode(ready.encoder, rows))
+        rng = np.random.default_rng([0, fold])
+        emission = emit_floor(ready, targets[out], DRAW, 1, rng)
+        if units < 640:
+            emission = Match.of(emission, ready, rng).distil(units).emission
+        assert emission.units.count == units
+        held["floor"][:, folds == fold] = float64_scores(emission, encode(ready.encoder, rows))
+        held["linear"][:, folds == fold] = float64_scores(emit_linear(ready, targets[out]), encode(ready.encoder, rows))
     logits = judge(Evidence(held, folds, 1), targets, "floor").honest.astype(np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    found = score_widths(table, (size, (units, 1)), 0)
-    assert list(found) == [size, (units, 1)]
-    np.testing.assert_allclose(found[size].losses, -np.log((probabilities * targets).sum(1)), rtol=1e-4, atol=1e-5)
-    assert found[size].score.value == pytest.approx((logits.argmax(1) == table.sample.labels).mean())
-    assert not np.allclose(found[size].losses, found[units, 1].losses, rtol=0.01)
+    found = score_widths(table, (units, 80), 0)
+    assert list(found) == [units, 80]
+    np.testing.assert_allclose(found[units].losses, -np.log((probabilities * targets).sum(1)), rtol=1e-4, atol=1e-5)
+    assert found[units].score.value == pytest.approx((logits.argmax(1) == table.sample.labels).mean())
+    assert not np.allclose(found[units].losses, found[80].losses, rtol=0.01)
 
 
-def test_more_draws_are_better_where_units_are_worth_anything():
-    found = scored("xor", sizes=((160, 4), MANY))
-    assert standard_errors(found[MANY], found[160, 4]) > 2
+def test_more_units_are_better_where_units_are_worth_anything():
+    found = scored("xor of three", sizes=(640, FEW))
+    assert standard_errors(found[FEW], found[640]) > 2
 
 
 def test_of_many_rows_some_are_compared(monkeypatch):

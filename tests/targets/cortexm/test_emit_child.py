@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child import Child, Units
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.errors import InputError
@@ -213,7 +212,7 @@ def real(load, regression=False):
     schema = Schema(tuple(Column(n, "number") for n in names), Column("y", "category"), "", kind, "", classes)
     rows = Rows(dict(zip(names, x[:cut].T.copy())), {}, y[:cut])
     table = Table(schema, cut, rows, None, (), None, None)
-    child = generate(table, Architecture("mlp", 320, 2, 0, 0), 0, generator="floor").child
+    child = generate(table, (640,), 2, 0, generator="floor").child
     return child, (x[cut:], np.zeros((len(x) - cut, 0), np.int32))
 
 

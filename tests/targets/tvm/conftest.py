@@ -13,9 +13,8 @@ from modelgpt_edge.child import Child, Floats, Ints
 from modelgpt_edge.compile.source import ChildSource
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.evidence import emit_all
-from modelgpt_edge.parameters.floor import fuse
-from modelgpt_edge.parameters.prepare import Standard, classification_targets
+from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
+from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 
@@ -55,7 +54,9 @@ def child_of(classes: int = 2, widths: Widths | None = WIDTHS, seed: int = 0, nu
     standard = Standard(0.0, 1.0) if classes else Standard.of(labels)
     targets = classification_targets(labels, classes) if classes else standard.targets(labels)
     linear = 1.0 if widths is None else 0.0
-    emissions = emit_all(rows, targets, schema, widths or Widths(16, 8, 8, 8), 2, np.random.default_rng(seed))
+    ready = prepare(rows, targets, schema)
+    floor = emit_floor(ready, targets, widths or Widths(16, 8, 8, 8), 2, np.random.default_rng(seed))
+    emissions = {"linear": emit_linear(ready, targets), "floor": floor}
     blend = Blend(0.5 if classes else 1.0, linear, 1.0, 0.0)
     return fuse(emissions, blend.weights(2 if classes else 1), standard, names)
 

@@ -1,0 +1,49 @@
+"""Encoded columns seen as cells: one short vector of fixed size for every row and raw column.
+
+A cell is what a generator that never saw the table's columns can read. numpy alone, so that a build may import this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelgpt_edge.child import Encoder, Floats
+
+# Slots of a cell. A number column fills the first three, a category column the rest.
+VALUE, TWIN, FLAG, FIRST_CATEGORY = 0, 1, 2, 3
+CATEGORIES = 8
+OTHER = FIRST_CATEGORY + CATEGORIES
+SLOTS = OTHER + 1
+
+
+def cells(encoder: Encoder, encoded: Floats) -> Floats:
+    """Cells (N, C + S, 12) of encoded rows (N, D): number columns first, then word columns, as the encoder names them.
+
+    A number: the standardised value, its rank-normal twin (the value again where the column has none), the flag of a missing
+    cell. A category: one-hot over the eight commonest words, and one slot for all other known ones; unknown words are zeros.
+    Waves of dates are left out.
+    """
+    rows, numbers, waves = len(encoded), len(encoder.numbers), len(encoder.wave_column)
+    table = np.zeros((rows, numbers + len(encoder.words), SLOTS), np.float32)
+    values = encoded[:, :numbers]
+    table[:, :numbers, VALUE] = values
+    table[:, :numbers, TWIN] = values
+    start = numbers + waves
+    _place(table[:, :, TWIN], encoded[:, start:], encoder.rank_column, numbers)
+    start += len(encoder.rank_column)
+    _place(table[:, :, FLAG], encoded[:, start:], encoder.flag_column, numbers)
+    start += len(encoder.flag_column)
+    for column, vocabulary in enumerate(encoder.vocabularies, start=numbers):
+        words = encoded[:, start : start + len(vocabulary)]
+        common = words[:, :CATEGORIES]
+        table[:, column, FIRST_CATEGORY : FIRST_CATEGORY + common.shape[1]] = common
+        table[:, column, OTHER] = words[:, CATEGORIES:].sum(1)
+        start += len(vocabulary)
+    return table
+
+
+def _place(slot: Floats, encoded: Floats, owners: np.ndarray[tuple[int], np.dtype[np.int32]], numbers: int) -> None:
+    """Put encoded columns into a slot (N, C + S) of the number columns that own them; waves own none."""
+    for place, owner in enumerate(owners):
+        if owner < numbers:
+            slot[:, owner] = encoded[:, place]
