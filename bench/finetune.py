@@ -1,5 +1,4 @@
-"""What fine-tuning a child for so many seconds is worth: from generated weights, and from random ones, so that the value of the
-initialisation is seen.
+"""What fine-tuning a child for so many seconds is worth: from generated weights, and from random ones.
 
 Both contenders are children of the same shapes on the same encoded rows of a split, fine-tuned by the same code for the same
 seconds of one thread; generation takes its own time before. Random weights have a rate of their own, set on the development
@@ -18,12 +17,11 @@ from pathlib import Path
 
 import environment
 import numpy as np
-from datasets import groups, load, split
+from datasets import groups, load
+from paired import DIFFERENCES, METRICS, difference, interval, set_means, typed_split
 
 SECONDS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 STARTS = ("generated", "random")
-METRICS = (("auc", "AUC"), ("accuracy", "accuracy"), ("log_loss", "log loss"))
-BOOTSTRAPS = 10_000
 WIDTH, HEIGHT, TOP, SIDE, GAP = 400, 260, 84, 74, 90
 
 
@@ -71,19 +69,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure(job: tuple[str, int, int]) -> list[dict]:
     """Scores on the test half of a split, from both starts after every number of seconds."""
-    from modelgpt_edge.data.table import read_rows
     from modelgpt_edge.parameters.finetune import GENERATED, RANDOM, finetune, random_child
     from modelgpt_edge.parameters.generate import generate
     from modelgpt_edge.parameters.prepare import classification_targets, encode
     from modelgpt_edge.parameters.score import score_outputs
-    from modelgpt_edge.pipeline import understand
-    from modelgpt_edge.request import Request
 
     name, seed, units = job
-    dataset = load(name)
-    train, test = (dataset.take(rows) for rows in split(dataset, seed))
-    table = understand(Request("predict the label", train, dataset.label, "classification", None, ("x86",), seed)).table
-    unseen = read_rows(test, table.schema)
+    table, unseen = typed_split(load(name), seed)
     generated = generate(table, [units], 4, seed, workers=1)
     child = generated.child
     targets = classification_targets(table.sample.labels, len(table.schema.classes))
@@ -125,20 +117,6 @@ def _told(found: list[dict]) -> str:
     return ", ".join(f"{start} {r['accuracy']:.3f} after {r['steps']:,} steps" for start, r in last.items())
 
 
-def _means(rows: list[dict], start: str, seconds: float, key: str) -> np.ndarray:
-    """Means over seeds (sets,)."""
-    mine = [r for r in rows if r["start"] == start and r["seconds"] == seconds]
-    names = dict.fromkeys(r["set"] for r in rows)
-    return np.array([np.mean([r[key] for r in mine if r["set"] == name]) for name in names])
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over sets."""
-    drawn = np.random.default_rng(0).choice(values, (BOOTSTRAPS, len(values))).mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def _report(rows: list[dict], result: dict) -> str:
     lines = []
     for start in STARTS:
@@ -147,10 +125,10 @@ def _report(rows: list[dict], result: dict) -> str:
             changed = sum(not r["kept"] for r in mine)
             cells = [start, f"{seconds:g}", f"{changed}/{len(mine)}", f"{np.mean([r['steps'] for r in mine]):,.0f}"]
             for key, _ in METRICS:
-                values = _means(rows, start, seconds, key)
+                values = set_means(rows, key, start=start, seconds=seconds)
                 first = start == STARTS[0] and not seconds
-                difference = "" if first else _difference(values - _means(rows, STARTS[0], 0.0, key))
-                cells += [f"{values.mean():.4f}", difference]
+                less = "" if first else difference(values - set_means(rows, key, start=STARTS[0], seconds=0.0))
+                cells += [f"{values.mean():.4f}", less]
             lines.append(cells)
     head = ["weights", "seconds", "changed", "steps"]
     for _, title in METRICS:
@@ -161,17 +139,9 @@ def _report(rows: list[dict], result: dict) -> str:
         f"{environment.described(result['machine'])}; `{result['command']}`\n\n"
         + environment.markdown_table(head, lines)
         + "\n\n*seconds* are of fine-tuning, on one thread; a search that no longer gains ends before. *changed*: splits where "
-        "some number of steps was better than none on held-out training rows. Scores on the test half. Differences: means over "
-        "sets, a bootstrap interval, and p of the two-sided Wilcoxon signed-rank test, both over sets.\n"
+        "some number of steps was better than none on held-out training rows. Scores on the test half. "
+        f"{DIFFERENCES}\n"
     )
-
-
-def _difference(values: np.ndarray) -> str:
-    from scipy.stats import wilcoxon
-
-    low, high = _interval(values)
-    p = wilcoxon(values).pvalue if np.abs(values).max() > 0 else 1.0
-    return f"{values.mean():+.4f} [{low:+.4f}, {high:+.4f}], {p:.2g}"
 
 
 def draw(rows: list[dict]) -> str:
@@ -191,13 +161,13 @@ def draw(rows: list[dict]) -> str:
 def _panel(rows: list[dict], key: str, left: float) -> list[str]:
     from modelgpt_edge.compile.svg import BLUE, GREY, INK, marks, text
 
-    base = _means(rows, STARTS[0], 0.0, key)
+    base = set_means(rows, key, start=STARTS[0], seconds=0.0)
     curves = {}
     for start in STARTS:
         shown = SECONDS if start == STARTS[0] else SECONDS[1:]
-        gains = [_means(rows, start, seconds, key) - base for seconds in shown]
+        gains = [set_means(rows, key, start=start, seconds=seconds) - base for seconds in shown]
         curves[start] = [
-            (SECONDS.index(s), base.mean() + g.mean(), *(base.mean() + np.array(_interval(g)))) for s, g in zip(shown, gains)
+            (SECONDS.index(s), base.mean() + g.mean(), *(base.mean() + np.array(interval(g)))) for s, g in zip(shown, gains)
         ]
     values = [v for curve in curves.values() for point in curve for v in point[1:]]
     margin = 0.06 * (max(values) - min(values)) or 0.01

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import environment
 import numpy as np
-from datasets import Dataset, groups, load, split
+from datasets import groups, load
+from paired import DIFFERENCES, METRICS, difference, set_means, typed_split
 
 FLOOR = "four draws"
 SIZES = (1280, 640, 320, 160, 80, 40, 20)
-METRICS = (("auc", "AUC"), ("accuracy", "accuracy"), ("log_loss", "log loss"))
-BOOTSTRAPS = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,10 +68,10 @@ def measure(job: tuple[str, int]) -> list[dict]:
     from modelgpt_edge.parameters.units import DRAW
 
     name, seed = job
-    schema, train, test = _typed(load(name), seed)
+    table, test = typed_split(load(name), seed)
     rng = np.random.default_rng(seed)
-    targets = classification_targets(train.labels, len(schema.classes))
-    ready = prepare(train, targets, schema)
+    targets = classification_targets(table.sample.labels, len(table.schema.classes))
+    ready = prepare(table.sample, targets, table.schema)
     encoded = encode(ready.encoder, test)
     wide = emit_floor(ready, targets, DRAW, 4, rng)
     match = Match.of(wide, ready, rng)
@@ -88,57 +87,26 @@ def measure(job: tuple[str, int]) -> list[dict]:
     return rows
 
 
-def _typed(dataset: Dataset, seed: int) -> tuple:
-    """Schema, training rows and test rows of a split, typed by the product's own rooms."""
-    from modelgpt_edge.data.table import read_rows
-    from modelgpt_edge.pipeline import understand
-    from modelgpt_edge.request import Request
-
-    train, test = (dataset.take(rows) for rows in split(dataset, seed))
-    table = understand(Request("predict the label", train, dataset.label, "classification", None, ("x86",), seed)).table
-    return table.schema, table.sample, read_rows(test, table.schema)
-
-
 def _report(rows: list[dict], result: dict) -> str:
-    children = list(dict.fromkeys(r["child"] for r in rows))
-    sets = list(dict.fromkeys(r["set"] for r in rows))
-    means = {c: np.array([_mean(rows, c, s) for s in sets]) for c in children}  # (sets, metrics)
     lines = []
-    for child in children:
+    for child in dict.fromkeys(r["child"] for r in rows):
         units = [r["units"] for r in rows if r["child"] == child]
         cells = [child, f"{np.mean(units):,.0f}", f"{np.median(units):,.0f}"]
-        for k in range(len(METRICS)):
-            cells += [f"{means[child][:, k].mean():.4f}", "" if child == FLOOR else _difference(means[child] - means[FLOOR], k)]
+        for key, _ in METRICS:
+            values = set_means(rows, key, child=child)
+            less = "" if child == FLOOR else difference(values - set_means(rows, key, child=FLOOR))
+            cells += [f"{values.mean():.4f}", less]
         lines.append(cells)
     head = ["child", "units, mean", "median"]
     for _, title in METRICS:
         head += [title, "less the floor's [95 %], p"]
-    seeds = len({r["seed"] for r in rows})
-    about = (
-        f"# Children distilled from four draws\n\n{len(sets)} sets, {seeds} seeds; {environment.described(result['machine'])}; "
-        f"`{result['command']}`\n\n"
-    )
+    sets, seeds = (len({r[key] for r in rows}) for key in ("set", "seed"))
     return (
-        about
+        f"# Children distilled from four draws\n\n{sets} sets, {seeds} seeds; {environment.described(result['machine'])}; "
+        f"`{result['command']}`\n\n"
         + environment.markdown_table(head, lines)
-        + "\n\n*smallest faithful* is what ships without a limit. Differences: means over sets, a bootstrap interval, and p "
-        "of the two-sided Wilcoxon signed-rank test, both over sets.\n"
+        + f"\n\n*smallest faithful* is what ships without a limit. {DIFFERENCES}\n"
     )
-
-
-def _mean(rows: list[dict], child: str, name: str) -> list[float]:
-    mine = [r for r in rows if r["child"] == child and r["set"] == name]
-    return [float(np.mean([r[key] for r in mine])) for key, _ in METRICS]
-
-
-def _difference(differences: np.ndarray, k: int) -> str:
-    from scipy.stats import wilcoxon
-
-    values = differences[:, k]
-    drawn = np.random.default_rng(0).choice(values, (BOOTSTRAPS, len(values))).mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    p = wilcoxon(values).pvalue if np.abs(values).max() > 0 else 1.0
-    return f"{values.mean():+.4f} [{low:+.4f}, {high:+.4f}], {p:.2g}"
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", default="report", choices=["development", "report"])
-    parser.add_argument("--draws", type=int, default=1, help="draws that 640 units are distilled from (default 1)")
+    parser.add_argument("--draws", type=int, default=4, help="draws that a child is distilled from (default 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the table here, as Markdown")
     return parser
@@ -83,7 +83,8 @@ def measure(name: str, draws: int) -> list[dict]:
     train, test = datasets.split(dataset, 0)
     request = Request("classify the rows", dataset.take(train), dataset.label, "classification", None, ("x86",), 0, draws)
     understood = understand(request)
-    child = generate(understood.table, (640,), draws, 0).child
+    units = [size.architecture.units for size in reversed(understood.sizes) if size.architecture.units]
+    child = generate(understood.table, units, draws, 0).child
     held = read_rows(dataset.take(test), understood.requirement.schema)
     numbers, codes = child.encoder.pack(held.numbers, held.words, len(held))
     reference = child.outputs(child.encoder.encode(numbers, codes)).argmax(1)

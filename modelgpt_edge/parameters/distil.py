@@ -22,8 +22,9 @@ from modelgpt_edge.parameters.units import Widths
 CROSSED, SWAPPED, CANDIDATES = 1_500, 0.3, 4
 # The most training rows that are matched on.
 MOST_ROWS = 4_000
-# Penalty of the match as a share of the features' total variance: there is no noise to smooth over.
-PENALTY = 1e-7
+# Penalty of the match as a share of the features' total variance. There is no noise to smooth over, but a smaller one makes
+# heads so large that int8 loses labels (development sets).
+PENALTY = 1e-6
 # Added to a row's weight p (1 - p), so that rows of sure class count too.
 SURE = 0.02
 # The most that a faithful child's outputs may differ by, in nats a row or as a share of the values' variance. On the
