@@ -56,7 +56,7 @@ class Match:
 
     Attributes:
         encoded: (M, D) rows, the training rows first.
-        rows: how many of them are training rows.
+        places: (R,) places of the matched training rows among all of them.
         scores: (H, M, K) of the wide emission.
         worth: (P,) how much each of its units moves the scores.
         weight: (M,) of each row.
@@ -64,7 +64,7 @@ class Match:
 
     wide: Emission
     encoded: Floats
-    rows: int
+    places: NDArray[np.intp]
     scores: Floats
     worth: Floats
     weight: Floats
@@ -72,9 +72,10 @@ class Match:
     @staticmethod
     def of(wide: Emission, ready: Prepared, rng: np.random.Generator) -> Match:
         """Cross rows from prepared ones and ask the wide emission."""
-        real = ready.encoded
-        if len(real) > MOST_ROWS:
-            real = real[np.sort(rng.permutation(len(real))[:MOST_ROWS])]
+        places = np.arange(len(ready.encoded))
+        if len(places) > MOST_ROWS:
+            places = np.sort(rng.permutation(len(places))[:MOST_ROWS])
+        real = ready.encoded[places]
         encoded = np.concatenate([real, cross_rows(real, ready, CROSSED, rng)])
         hidden = wide.units.activate(encoded)
         merged = [wide.merge(mix) for mix in np.eye(len(wide.heads[0].bias), dtype=np.float32)]  # each kind of head alone
@@ -84,7 +85,7 @@ class Match:
         if head.shape[1] > 1:
             head = head - head.mean(1, keepdims=True)  # a shift of all classes alike says nothing
         worth = np.linalg.norm(head, axis=1) * hidden.std(0)
-        return Match(wide, encoded, len(real), scores, worth, _curvature(scores.mean(0)))
+        return Match(wide, encoded, places, scores, worth, _curvature(scores.mean(0)))
 
     def distil(self, units: int) -> Distilled:
         """The wide emission in `units` hidden units."""
@@ -93,11 +94,12 @@ class Match:
         heads, rows, outputs = self.scores.shape
         flat = self.scores.transpose(1, 0, 2).reshape(rows, heads * outputs)
         weight, bias = _solve(features, flat, self.weight)
-        said = (features[: self.rows] @ weight + bias).reshape(self.rows, heads, outputs).mean(1)
+        real = len(self.places)
+        said = (features[:real] @ weight + bias).reshape(real, heads, outputs).mean(1)
         solved = Heads(
             np.ascontiguousarray(weight.reshape(-1, heads, outputs).transpose(1, 0, 2)), bias.reshape(heads, outputs)
         )
-        return Distilled(Emission(self.wide.encoder, kept, (solved,)), _divergence(self.scores[:, : self.rows].mean(0), said))
+        return Distilled(Emission(self.wide.encoder, kept, (solved,)), _divergence(self.scores[:, :real].mean(0), said))
 
 
 def cross_rows(encoded: Floats, ready: Prepared, count: int, rng: np.random.Generator) -> Floats:

@@ -1,4 +1,4 @@
-"""From a shard to what the corrector takes, with columns, classes and category slots in random order."""
+"""From a shard to what the corrector takes: columns, classes and category slots in random order, half of the names dropped."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import torch  # noqa: TID251 - what is trained is a torch model
 from torch import Tensor  # noqa: TID251
 from torch.nn import functional  # noqa: TID251
 
-from modelgpt_edge.parameters.cells import FIRST_CATEGORY, SLOTS
+from modelgpt_edge.parameters.cells import FIRST_CATEGORY, NAMED, SLOTS
 from modelgpt_edge.training.corrector import ABSENT, Corrector, known_classes
 from modelgpt_edge.training.priors.sizes import CLASSES
 from modelgpt_edge.training.shards import Shard
+
+# Share of the tables whose named columns are shown.
+NAMING = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Batch:
             slots = _orders(rng, len(cells), SLOTS - FIRST_CATEGORY) + FIRST_CATEGORY
             slots = torch.cat([torch.arange(FIRST_CATEGORY).expand(len(cells), -1), slots], dim=1)
             cells = cells.take_along_dim(slots[:, None, None].to(device), dim=3)
+            # Half of the tables come without a requirement, so that the generator can do without one.
+            cells[..., NAMED] *= torch.from_numpy(rng.random((len(cells), 1, 1)) < NAMING).to(device)
             classes = _orders(rng, len(cells), CLASSES)[:, None].to(device)
             labels, scores = labels.take_along_dim(classes, dim=2), scores.take_along_dim(classes, dim=2)
         return Batch(cells, labels, scores, shard.context)

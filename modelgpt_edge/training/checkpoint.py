@@ -21,7 +21,7 @@ from modelgpt_edge.training.learner import Learner, Progress
 from modelgpt_edge.training.shards import Recipe
 
 CHECKPOINT, GENERATOR = "checkpoint.safetensors", "corrector.safetensors"
-FORMAT, GENERATOR_FORMAT = "modelgpt-edge training 1", "modelgpt-edge corrector 1"
+FORMAT, GENERATOR_FORMAT = "modelgpt-edge training 2", "modelgpt-edge corrector 2"
 # The generator ships with the package.
 MOST_BYTES = 16 << 20
 DAMAGED = "Put an earlier copy in its place, or delete it to begin anew."

@@ -11,21 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelgpt_edge.child import Floats
+from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.parameters.cells import cells
 from modelgpt_edge.parameters.encoder import fit_encoder
-from modelgpt_edge.parameters.floor import group_scale
-from modelgpt_edge.parameters.logistic import logistic_head
+from modelgpt_edge.parameters.left_out import floor_scores
 from modelgpt_edge.parameters.prepare import classification_targets
 from modelgpt_edge.parameters.relevance import relevance
-from modelgpt_edge.parameters.ridge import RidgeHead, classification_head, decompose, leave_one_out
-from modelgpt_edge.parameters.units import DRAW, Widths, draw_units
 from modelgpt_edge.training.priors import Drawn
 from modelgpt_edge.training.priors.table import Places
 
-# The floor whose errors are learnt: one draw of half the width, for what is left over is much the same for all of them.
-FLOOR = DRAW.scaled(320)
-HALF = np.float32(0.5)
+# Share of the columns named in a task that are named at random, and the chance that no more columns are named after one.
+MISNAMED, LAST_NAME = 0.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Example:
     """One table of N rows: C columns, K classes, the context rows first, then the query rows.
 
     Attributes:
-        cells: (N, C, 12), encoded as fitted on the context rows.
+        cells: (N, C, 13), encoded as fitted on the context rows; some columns are named.
         labels: one-hot (N, K).
         scores: the floor's logits (N, K): leave-one-out on context rows, as for any new row on query rows.
         context: number of context rows.
@@ -62,37 +58,26 @@ def example(table: Drawn, context: int, rng: np.random.Generator) -> Example | N
     )
     encoded = encoder.encode(*encoder.pack(numbers, words, len(order)))
     try:
-        scores = floor_scores(encoded[:context], labels[:context], encoded[context:], FLOOR, rng)
+        scores = floor_scores(encoded[:context], labels[:context], encoded[context:], rng)
     except np.linalg.LinAlgError:
         return None
     if not np.isfinite(scores).all():
         return None
-    return Example(cells(encoder, encoded), labels, scores, context)
+    return Example(cells(encoder, encoded, draw_named(encoder, relevance(encoded, labels), rng)), labels, scores, context)
 
 
-def floor_scores(encoded: Floats, labels: Floats, query: Floats, widths: Widths, rng: np.random.Generator) -> Floats:
-    """The floor's logits (N + M, K) of one draw: leave-one-out on the N rows it is solved on, plain on M others.
-
-    Leave-one-out is the ridge head's; other rows get the mean of the ridge and the logistic head, as in a shipped child.
+def draw_named(encoder: Encoder, weight: Floats, rng: np.random.Generator) -> frozenset[str]:
+    """Columns that a person would name in the task: some that matter, and one in five at random.
 
     Args:
-        encoded: (N, D); labels: one-hot (N, K); query: (M, D).
+        weight: relevance (D,) of the encoded columns over all rows, query rows too: what a person knows of the matter.
     """
-    units = draw_units(encoded, labels, relevance(encoded, labels), widths, 1, rng)
-    features = np.concatenate([encoded, units.activate(encoded)], axis=1)
-    scale = group_scale(features, units, widths.dense)
-    problem = decompose(features * scale, labels)
-    head = classification_head(problem)
-    left_out = leave_one_out(problem, np.array([head.penalty]))[0] * _temperature(head)
-    coordinates, offset = logistic_head(problem, head)
-    weight, bias = problem.weights(HALF * (head.coordinates + coordinates), HALF * (head.offset + offset))
-    fresh = np.concatenate([query, units.activate(query)], axis=1) * scale
-    return np.concatenate([left_out, fresh @ weight + bias]).astype(np.float32)
-
-
-def _temperature(head: RidgeHead) -> np.float32:
-    """The factor that made logits of a classification head: its offset is the class shares times it, and shares sum to one."""
-    return np.float32(head.offset.sum())
+    owners = np.array(encoder.owners())
+    names = np.unique(owners)
+    share = np.array([weight[owners == name].max() for name in names], np.float64)
+    share = (1 - MISNAMED) * share / share.sum() + MISNAMED / len(names)
+    count = min(len(names), int(rng.geometric(LAST_NAME)))
+    return frozenset(rng.choice(names, count, replace=False, p=share / share.sum()).tolist())
 
 
 def _words(codes: Places) -> NDArray[np.object_]:

@@ -23,7 +23,7 @@ from modelgpt_edge.training.examples import Example, example
 from modelgpt_edge.training.priors import draw_sizes, draw_table
 from modelgpt_edge.training.priors.sizes import CLASSES
 
-FORMAT = "modelgpt-edge shard 1"
+FORMAT = "modelgpt-edge shard 2"
 FEWEST_ROWS, FEWEST_COLUMNS = 48, 4
 # Rows times columns of a table, beyond which a step would need too much memory.
 MOST_CELLS = 9_000
@@ -65,7 +65,7 @@ class Shard:
     """B examples of N rows and C columns; classes are padded to the most that a table may have, K = 10.
 
     Attributes:
-        numbers: the first three slots of the cells, (B, N, C, 3) float16.
+        numbers: the first four slots of the cells, (B, N, C, 4) float16.
         category: which of the other slots is one, (B, N, C) int8; -1 for none.
         labels: places of the classes, (B, N) int8; every class of a table occurs in its context rows.
         scores: the floor's centred logits, (B, N, K) float16; zero for classes that a table hasn't.
@@ -92,7 +92,7 @@ class Shard:
         return Shard(numbers, category.astype(np.int8), labels.astype(np.int8), scores, examples[0].context)
 
     def cells(self) -> Floats:
-        """The cells (B, N, C, 12) again."""
+        """The cells (B, N, C, 13) again."""
         words = self.category[..., None] == np.arange(SLOTS - FIRST_CATEGORY, dtype=np.int8)
         return np.concatenate([self.numbers, words], axis=-1, dtype=np.float32)
 

@@ -114,7 +114,7 @@ def test_a_crossed_row_takes_some_columns_of_a_row_that_lies_near():
 def test_the_match_is_made_on_the_training_rows_first_and_on_what_the_wide_one_says_there():
     rows = rows_of(3)
     match, ready = matched(rows, 3, draws=2)
-    assert match.rows == 200
+    assert len(match.places) == 200
     assert np.array_equal(match.encoded[:200], ready.encoded)
     assert len(match.encoded) == 200 + distil.CROSSED
     np.testing.assert_allclose(match.scores, match.wide.scores(match.encoded), atol=2e-3)
@@ -125,7 +125,7 @@ def test_the_match_is_made_on_the_training_rows_first_and_on_what_the_wide_one_s
 def test_of_many_rows_some_are_matched_on(monkeypatch):
     monkeypatch.setattr(distil, "MOST_ROWS", 50)
     match, ready = matched(rows_of(2), 2)
-    assert match.rows == 50
+    assert len(match.places) == 50
     real = {row.tobytes() for row in ready.encoded}
     assert len({row.tobytes() for row in match.encoded[:50]} & real) == 50
 

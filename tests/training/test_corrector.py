@@ -7,6 +7,7 @@ import pytest
 import torch  # noqa: TID251 - what is trained is a torch model
 from threadpoolctl import threadpool_limits
 
+from modelgpt_edge.parameters.cells import NAMED
 from modelgpt_edge.training.batches import Batch, losses
 from modelgpt_edge.training.corrector import ABSENT, Architecture, Corrector
 from modelgpt_edge.training.learner import Learner
@@ -111,8 +112,12 @@ def test_random_orders_keep_every_table(batch):
     shard = draw_shard(Recipe(rows=40, columns=5, tables=3), 1)
     mixed = Batch.of(shard, CPU, np.random.default_rng(0))
     assert not torch.equal(mixed.labels, batch.labels)
-    for name in ("cells", "labels", "scores"):
-        one, other = getattr(batch, name), getattr(mixed, name)
+    shown = mixed.cells[..., NAMED].flatten(1).any(1)
+    assert batch.cells[..., NAMED].flatten(1).any(1).all()
+    assert 0 < shown.sum() < len(shown), "some requirements are dropped, whole"
+    cells = batch.cells.clone()
+    cells[~shown, :, :, NAMED] = 0
+    for one, other in ((cells, mixed.cells), (batch.labels, mixed.labels), (batch.scores, mixed.scores)):
         torch.testing.assert_close(other.flatten(2).sort(-1)[0], one.flatten(2).sort(-1)[0], rtol=0, atol=0)
     assert losses(Corrector(TINY), mixed)[1].item() == pytest.approx(losses(Corrector(TINY), batch)[1].item(), rel=1e-6)
 

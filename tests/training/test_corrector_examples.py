@@ -13,11 +13,12 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.parameters.cells import SLOTS, cells
 from modelgpt_edge.parameters.encoder import fit_encoder
 from modelgpt_edge.parameters.floor import emit_floor, group_scale
+from modelgpt_edge.parameters.left_out import floor_scores
 from modelgpt_edge.parameters.prepare import Prepared
 from modelgpt_edge.parameters.relevance import relevance
 from modelgpt_edge.parameters.ridge import classification_head, decompose
 from modelgpt_edge.parameters.units import Widths, draw_units
-from modelgpt_edge.training.examples import example, floor_scores
+from modelgpt_edge.training.examples import draw_named, example
 from modelgpt_edge.training.priors import Drawn, draw_table
 
 SMALL = Widths().scaled(40)
@@ -43,7 +44,7 @@ def test_cells_are_the_encoder_s_columns():
     encoder = fit_encoder(numbers, ["day"], words)
     encoded = encoder.encode(*encoder.pack(numbers, words, 200))
     table = cells(encoder, encoded)
-    assert table.shape == (200, 6, SLOTS) == (200, 6, 12)
+    assert table.shape == (200, 6, SLOTS) == (200, 6, 13)
     # The columns that each raw column owns, in the encoder's order: value, waves, twin, those of waves, flag.
     owned = {name: [i for i, owner in enumerate(encoder.owners()) if owner == name] for name in (*numbers, *words)}
     waves = len(encoder.wave_column)
@@ -62,17 +63,39 @@ def test_cells_are_the_encoder_s_columns():
     assert np.array_equal(table[:, 1, 2], np.isnan(numbers["gaps"]).astype(np.float32))
 
 
+def test_named_columns_are_marked_in_every_row():
+    numbers, words = _columns(np.random.default_rng(0), 200)
+    encoder = fit_encoder(numbers, ["day"], words)
+    encoded = encoder.encode(*encoder.pack(numbers, words, 200))
+    plain, named = cells(encoder, encoded), cells(encoder, encoded, ["gaps", "many", "of another table"])
+    assert (named[:, [1, 5], 3] == 1).all()
+    named[:, [1, 5], 3] = 0
+    assert np.array_equal(named, plain)
+
+
+def test_named_columns_are_mostly_those_that_matter():
+    numbers = {name: np.arange(50, dtype=np.float32) ** power for power, name in enumerate("abcde", start=1)}
+    encoder = fit_encoder(numbers, [], {})
+    weight = np.where(np.array(encoder.owners()) == "c", 0.96, 0.01 / 2)
+    rng = np.random.default_rng(0)
+    drawn = [draw_named(encoder, weight, rng) for _ in range(2_000)]
+    counts = {name: sum(name in d for d in drawn) for name in "abcde"}
+    assert all(1 <= len(d) <= 5 for d in drawn)
+    assert counts["c"] > 1_500
+    assert min(counts.values()) > 100
+
+
 def test_one_hot_blocks_stay_whole_and_rare_words_share_a_slot():
     numbers, words = _columns(np.random.default_rng(1), 200)
     encoder = fit_encoder(numbers, [], words)
     table = cells(encoder, encoder.encode(*encoder.pack(numbers, words, 200)))
-    assert not table[:, 4:, :3].any()
+    assert not table[:, 4:, :4].any()
     for place, (name, vocabulary) in enumerate(zip(encoder.words, encoder.vocabularies), start=4):
         for row, word in enumerate(words[name]):
             expected = np.zeros(9)
             if word in vocabulary:
                 expected[min(vocabulary.index(word), 8)] = 1
-            assert np.array_equal(table[row, place, 3:], expected)
+            assert np.array_equal(table[row, place, 4:], expected)
     assert len(encoder.vocabularies[1]) > 9
 
 
@@ -81,7 +104,7 @@ def test_leave_one_out_scores_match_refits_without_the_row():
     encoded = rng.normal(size=(40, 5)).astype(np.float32)
     places = (encoded[:, 0] + encoded[:, 1] * encoded[:, 2] + rng.normal(size=40) * 0.3 > 0).astype(int) + (encoded[:, 3] > 1)
     labels = np.eye(3, dtype=np.float32)[places]
-    scores = floor_scores(encoded, labels, encoded[:0], SMALL, np.random.default_rng(5))
+    scores = floor_scores(encoded, labels, encoded[:0], np.random.default_rng(5), SMALL)
     # The same units, then one refit a row by scikit-learn in float64.
     units = draw_units(encoded, labels, relevance(encoded, labels), SMALL, 1, np.random.default_rng(5))
     features = np.concatenate([encoded, units.activate(encoded)], axis=1)
@@ -105,7 +128,7 @@ def test_query_scores_are_those_of_the_floor_that_ships():
     encoded, query = rng.normal(size=(90, 4)).astype(np.float32), rng.normal(size=(20, 4)).astype(np.float32)
     labels = np.eye(2, dtype=np.float32)[(encoded[:, 0] > encoded[:, 1]).astype(int)]
     weight = relevance(encoded, labels)
-    scores = floor_scores(encoded, labels, query, SMALL, np.random.default_rng(4))[90:]
+    scores = floor_scores(encoded, labels, query, np.random.default_rng(4), SMALL)[90:]
     shipped = emit_floor(Prepared(None, encoded, weight), labels, SMALL, 1, np.random.default_rng(4))
     np.testing.assert_allclose(scores, shipped.scores(query).mean(0), rtol=1e-4, atol=1e-4)
 
