@@ -65,6 +65,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/accuracy.py --sets seed_ten --out bench/results/accuracy.jsonl --table docs/accuracy_seed_ten.md
 	$(BIN)/python bench/accuracy.py --sets regression_report --out bench/results/accuracy_regression.jsonl --table docs/accuracy_regression.md
 	$(BIN)/python bench/meta.py --sets report --json bench/results/meta.json --table docs/meta.md
+	$(BIN)/python bench/finetune.py --json bench/results/finetune.json --plot docs/finetune.svg --table docs/finetune.md
+	$(BIN)/python bench/requirement.py --json bench/results/requirement.json --table docs/requirement.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json

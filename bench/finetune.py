@@ -70,8 +70,9 @@ def _parser() -> argparse.ArgumentParser:
 def measure(job: tuple[str, int, int]) -> list[dict]:
     """Scores on the test half of a split, from both starts after every number of seconds."""
     from modelgpt_edge.parameters.finetune import GENERATED, RANDOM, finetune, random_child
+    from modelgpt_edge.parameters.finetune_table import regenerator
     from modelgpt_edge.parameters.generate import generate
-    from modelgpt_edge.parameters.prepare import classification_targets, encode
+    from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode
     from modelgpt_edge.parameters.score import score_outputs
 
     name, seed, units = job
@@ -80,7 +81,7 @@ def measure(job: tuple[str, int, int]) -> list[dict]:
     child = generated.child
     targets = classification_targets(table.sample.labels, len(table.schema.classes))
     encoded, asked = encode(child.encoder, table.sample), encode(child.encoder, unseen)
-    remake = _remake(table, generated, targets, units, seed)
+    remake = regenerator(child, generated.blend, table, Standard(0.0, 1.0), seed)
     starts = {
         "generated": (child, remake, GENERATED),
         "random": (random_child(child, encoded, np.random.default_rng([seed, 1])), None, RANDOM),
@@ -93,23 +94,6 @@ def measure(job: tuple[str, int, int]) -> list[dict]:
             facts = {"set": name, "seed": seed, "units": child.units.count, "start": start, "seconds": seconds}
             rows.append({**facts, "steps": tuned.steps, "kept": tuned.kept, "accuracy": score.value, **score.others})
     return rows
-
-
-def _remake(table, generated, targets: np.ndarray, units: int, seed: int):
-    """Generates a child of some rows alone, from one draw and with the whole child's blend and encoder."""
-    from modelgpt_edge.parameters.distil import Match
-    from modelgpt_edge.parameters.evidence import emit_all
-    from modelgpt_edge.parameters.floor import fuse
-    from modelgpt_edge.parameters.prepare import Standard
-
-    def remake(rows: np.ndarray):
-        rng = np.random.default_rng([seed, 2])
-        sample, encoder = table.sample.take(rows), generated.child.encoder
-        ready, emissions = emit_all(sample, targets[rows], table.schema, 1, rng, 1, encoder)
-        emissions["floor"] = Match.of(emissions["floor"], ready, rng).distil(units).emission
-        return fuse(emissions, generated.blend.weights(2), Standard(0.0, 1.0), table.schema.classes)
-
-    return remake
 
 
 def _told(found: list[dict]) -> str:

@@ -1,13 +1,15 @@
-"""What becomes of accuracy when draws are distilled: children of several sizes against the four-draw floor, paired over sets.
+"""What becomes of accuracy when draws are distilled, and what the trained generator adds, paired over sets.
 
-Every child comes from the same training rows of a split, its heads' logits averaged evenly: the emission alone, without
-cross-validation, blend and guard. Differences are means over sets (seeds averaged), with a bootstrap interval and Wilcoxon's
-test over sets.
+Children of several sizes are compared with the four-draw floor, and the trained generator's with the untrained one's of the
+same size, which is the floor distilled: its corrections are zero. Every child comes from the same training rows of a split,
+its heads' logits averaged evenly: the emission alone, without cross-validation, blend and guard. Differences are means over
+sets (seeds averaged), with a bootstrap interval and Wilcoxon's test over sets.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,7 +22,20 @@ import numpy as np
 from datasets import groups, load
 from paired import DIFFERENCES, METRICS, difference, set_means, typed_split
 
-FLOOR = "four draws"
+FLOOR, UNTRAINED = "four draws", "smallest faithful"
+TRAINED, TEACHER = "trained, of that size", "its teacher, not distilled"
+# Shapes that the mean FLOPs of a training table are taken over.
+SHAPES = 2_000
+PUBLISHED = (
+    ["nanoTabPFN (arXiv 2511.03634)", "1 GPU", "1 min", "not stated", "not stated"],
+    ["its speedrun (arXiv 2606.03681), before", "1 L40S", "74.3 min", "22 x as many", "not stated"],
+    ["its speedrun, record", "1 L40S", "0.92 min", "1 x", "not stated"],
+    ["TabPFN v2", "as told by arXiv 2511.03634", "160,000 x nanoTabPFN's", "not stated", "not stated"],
+)
+COST_NOTE = (
+    "Published figures are those of the papers' abstracts. MotherNet's (arXiv 2312.08598) and HyperFast's (arXiv 2402.14335) "
+    "tell no time of training, so they have no row."
+)
 SIZES = (1280, 640, 320, 160, 80, 40, 20)
 
 
@@ -39,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "when": environment.now(),
         "machine": environment.machine(),
         "versions": environment.versions(["modelgpt-edge", "numpy"]),
+        "training": training(),
         "rows": rows,
     }
     if options.json:
@@ -79,12 +95,38 @@ def measure(job: tuple[str, int]) -> list[dict]:
     emissions = {FLOOR: (wide, 4 * DRAW.total), "one draw": (emit_floor(ready, targets, DRAW, 1, rng), DRAW.total)}
     emissions |= {f"distilled to {units:,}": (found.emission, units) for units, found in distilled.items()}
     faithful = next((units for units in reversed(SIZES) if distilled[units].faithful), None)
-    emissions["smallest faithful"] = (wide, 4 * DRAW.total) if faithful is None else (distilled[faithful].emission, faithful)
+    emissions[UNTRAINED] = (wide, 4 * DRAW.total) if faithful is None else (distilled[faithful].emission, faithful)
+    said = {child: (emission.scores(encoded).mean(0), units) for child, (emission, units) in emissions.items()}
+    said |= _trained(match, ready, targets, encoded, emissions[UNTRAINED], rng)
     rows = []
-    for child, (emission, units) in emissions.items():
-        score = score_outputs(emission.scores(encoded).mean(0), test.labels, "test half")
+    for child, (scores, units) in said.items():
+        score = score_outputs(scores, test.labels, "test half")
         rows.append({"set": name, "seed": seed, "child": child, "units": units, "accuracy": score.value, **score.others})
     return rows
+
+
+def _trained(match, ready, targets, encoded, untrained, rng) -> dict[str, tuple[np.ndarray, int]]:
+    """What the trained generator says of encoded test rows, distilled into as many units as the untrained one, and as it is.
+
+    Tables that it doesn't know stay the floor's.
+    """
+    from modelgpt_edge.parameters.cells import cells
+    from modelgpt_edge.parameters.correction import CONTEXT, correct
+    from modelgpt_edge.parameters.corrector import CLASSES, SHIPPED, Corrector
+    from modelgpt_edge.parameters.left_out import floor_scores
+
+    floor, units = untrained
+    wide = match.wide.scores(encoded).mean(0)
+    if targets.shape[1] > CLASSES:
+        return {TRAINED: (floor.scores(encoded).mean(0), units), TEACHER: (wide, match.wide.units.count)}
+    corrector = Corrector.read(SHIPPED)
+    child = correct(match, corrector, ready, targets, (), rng).distil(units).emission
+    context = rng.permutation(len(targets))[:CONTEXT]
+    seen, labels = ready.encoded[context], targets[context]
+    scores = floor_scores(seen, labels, encoded, rng)
+    table = cells(ready.encoder, np.concatenate([seen, encoded]))
+    corrections = corrector.corrections(table, labels, scores, rng)
+    return {TRAINED: (child.scores(encoded).mean(0), units), TEACHER: (wide + corrections, match.wide.units.count)}
 
 
 def _report(rows: list[dict], result: dict) -> str:
@@ -102,11 +144,58 @@ def _report(rows: list[dict], result: dict) -> str:
         head += [title, "less the floor's [95 %], p"]
     sets, seeds = (len({r[key] for r in rows}) for key in ("set", "seed"))
     return (
-        f"# Children distilled from four draws\n\n{sets} sets, {seeds} seeds; {environment.described(result['machine'])}; "
-        f"`{result['command']}`\n\n"
+        f"# Children distilled from four draws, and the trained generator's\n\n{sets} sets, {seeds} seeds; "
+        f"{environment.described(result['machine'])}; `{result['command']}`\n\n"
         + environment.markdown_table(head, lines)
-        + f"\n\n*smallest faithful* is what ships without a limit. {DIFFERENCES}\n"
+        + f"\n\n*{UNTRAINED}* is what ships without a limit, and what the untrained generator emits. {DIFFERENCES}\n\n"
+        + "## Trained less untrained, in as many units\n\n"
+        + environment.markdown_table(["child", *(title for _, title in METRICS)], _against(rows, UNTRAINED, (TRAINED, TEACHER)))
+        + "\n\n## What the training cost\n\n"
+        + environment.markdown_table(["generator", "machine", "time", "synthetic tables", "FLOPs"], _costs(result["training"]))
+        + f"\n\n{COST_NOTE}\n"
     )
+
+
+def _against(rows: list[dict], other: str, children: Sequence[str]) -> list[list[str]]:
+    """Rows of differences from another child."""
+    return [
+        [child, *(difference(set_means(rows, k, child=child) - set_means(rows, k, child=other)) for k, _ in METRICS)]
+        for child in children
+    ]
+
+
+def training() -> dict[str, float]:
+    """What the shipped generator was trained on: seconds, steps, tables met and distinct ones, and FLOPs."""
+    from safetensors import safe_open
+
+    from modelgpt_edge.parameters.corrector import SHIPPED
+    from modelgpt_edge.training.shards import Recipe
+
+    with safe_open(SHIPPED, framework="np") as file:
+        facts = file.metadata()
+    found = {key: float(facts[key]) for key in ("seconds", "steps", "tables_seen", "distinct_tables")}
+    recipe = Recipe(**json.loads(facts["recipe"]))
+    found["flops"] = found["tables_seen"] * _table_flops(recipe, **json.loads(facts["architecture"]))
+    return found
+
+
+def _table_flops(recipe, width: int, layers: int, heads: int, hidden: int) -> float:
+    """FLOPs of one table in training, the mean over shapes of the recipe: two a multiplication, three passes.
+
+    Heads share the width, so their number doesn't count.
+    """
+    rng, total = np.random.default_rng(0), 0.0
+    for _ in range(SHAPES):
+        context, query, columns = recipe.shape(rng)
+        row_tokens = -(-columns // 2) + 1
+        products = 8 * width * width + 2 * width * hidden + 2 * width * (context + row_tokens)
+        total += 3 * 2 * layers * (context + query) * row_tokens * products / SHAPES
+    return total
+
+
+def _costs(ours: dict[str, float]) -> list[list[str]]:
+    mine = ["ours, shipped", "1 thread of a CPU", f"{ours['seconds'] / 3600:.1f} h", f"{ours['tables_seen']:,.0f}"]
+    return [[*mine, f"{ours['flops']:.1e}"], *PUBLISHED]
 
 
 if __name__ == "__main__":

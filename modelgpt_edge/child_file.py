@@ -24,10 +24,18 @@ _CLASSES = "classes"
 def child_bytes(child: Child) -> bytes:
     """A child as safetensors; the same child gives the same bytes."""
     tensors = {f"encoder.{name}": array for name, array in encoder_tensors(child.encoder).items()}
-    tensors |= {f"units.{f.name}": np.ascontiguousarray(getattr(child.units, f.name)) for f in fields(Units)}
-    tensors |= {"head_weight": np.ascontiguousarray(child.head_weight), "head_bias": np.ascontiguousarray(child.head_bias)}
+    tensors |= child_tensors(child)
     tensors[_CLASSES] = np.frombuffer(json.dumps(child.classes).encode(), np.uint8)
     return bytes(save(tensors))
+
+
+def child_tensors(child: Child) -> dict[str, np.ndarray]:
+    """A child's units and head as arrays by name: all that isn't encoding."""
+    tensors = {f"units.{f.name}": np.ascontiguousarray(getattr(child.units, f.name)) for f in fields(Units)}
+    return tensors | {
+        "head_weight": np.ascontiguousarray(child.head_weight),
+        "head_bias": np.ascontiguousarray(child.head_bias),
+    }
 
 
 def read_child(path: Path) -> Child:

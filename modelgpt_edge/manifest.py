@@ -12,7 +12,7 @@ from modelgpt_edge.errors import PackageError
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.schema import ColumnType
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SEAL = "checksum"
 MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT, FRONTIER = (
     "manifest.json",
@@ -61,8 +61,8 @@ class Manifest:
         inputs: names of the columns that the model takes, numbers and dates first, then words.
         vocabularies: the known words of each word column.
         classes: in the order of the probabilities; empty for regression.
-        architecture: template and sizes; generator: who emitted the weights, the blend, and how far the
-            child is from the wide model that it was distilled from.
+        architecture: template and sizes; generator: who emitted the weights, the blend, how far the child is from the wide
+            model that it was distilled from, and what fine-tuning did, None where it wasn't asked for.
         score: the honest score, with those of the plain linear model and the baseline beside it.
         seed: of every draw.
         variants: compiled forms.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelgpt_edge.architecture.architecture import Size, list_sizes
 from modelgpt_edge.architecture.choice import choose_size, require_fit
 from modelgpt_edge.architecture.cost import Columns
+from modelgpt_edge.build_options import check_options
 from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.contents import describe, package_files
 from modelgpt_edge.compile.package import check_place, write_package
@@ -24,7 +25,6 @@ from modelgpt_edge.errors import BudgetError, InputError, nearest
 from modelgpt_edge.frontier import Point, make_frontier
 from modelgpt_edge.limits import NO_LIMITS, Limits
 from modelgpt_edge.manifest import Manifest
-from modelgpt_edge.parameters.evidence import GENERATORS
 from modelgpt_edge.parameters.generate import Generated, generate, score_rows
 from modelgpt_edge.parameters.prepare import sketch_encoder
 from modelgpt_edge.parameters.units import DRAW
@@ -101,6 +101,7 @@ def build(
     seed: int = 0,
     draws: int = 4,
     generator: str | None = None,
+    finetune: float = 0.0,
     limits: Limits = NO_LIMITS,
     force: bool = False,
     progress: Progress = lambda stage, share: None,
@@ -119,7 +120,9 @@ def build(
         test: labelled rows for the score, as `data`; cross-validated where not given.
         seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
         draws: of hidden units that the model is distilled from, 1, 2 or 4; fewer are quicker.
-        generator: ``floor`` or ``linear`` to overrule the guard, which ships the better one.
+        generator: ``floor``, ``linear`` or ``trained`` to overrule the guard, which ships the better of the first two.
+        finetune: seconds to fine-tune the generated model for; the better of before and after on held-out rows ships. How far
+            it gets depends on the machine and its load, so the weights are no longer the seed's alone.
         limits: what the model may cost on the device; each overrules what the task says, and a device's own count besides.
         force: replace a package that lies at `out`.
         progress: called with a stage's name and the share of it that is done.
@@ -130,7 +133,7 @@ def build(
     start = time.perf_counter()
     place = Path(out)
     check_place(place, force)
-    _check_options(seed, draws, generator)
+    check_options(seed, draws, generator, finetune)
     backends = _listed(backend)
     request = Request(task, data, label, kind, test, _names(target), seed, draws, generator, limits)
 
@@ -153,14 +156,16 @@ def build(
     )
     generated, compiled, skipped = _first_that_fits(
         _trials(sizes, scored, understood.limited),
-        lambda units: generate(table, units, draws, seed, progress, generator if any(units) else "linear"),
+        lambda units: generate(
+            table, units, draws, seed, progress, generator if any(units) else "linear", finetune=float(finetune)
+        ),
         lambda made: compile_child(
             made.child, made.unfused, table.sample, targets, version("modelgpt-edge"), requirement.limits, backends, progress
         ),
     )
     architecture = next(s.architecture for s in sizes if s.architecture.units == generated.child.units.count)
     scores = generated.scores if test is None else score_rows(generated, *test)
-    notes = (*understood.notes, *remarks(requirement, generated), *skipped, *compiled.notes)
+    notes = (*understood.notes, *remarks(requirement, generated, test is not None), *skipped, *compiled.notes)
     frontier = make_frontier(sizes, scored, architecture, generated.scores.child)
     progress("writing", 0)
     manifest = describe(
@@ -195,7 +200,7 @@ def plan(
 
     Args and errors are those of `build`; sizes that don't fit are told, not raised.
     """
-    _check_options(0, draws, None)
+    check_options(0, draws, None, 0)
     understood = understand(Request(task, data, label, kind, None, _names(target), 0, draws, None, limits))
     for device in understood.targets:
         backends_of(device, _listed(backend))
@@ -265,16 +270,6 @@ def _first_that_fits(
             skipped += (f"A model of {generated.child.units.count:,} hidden units was made and left: {error}",)
     generated = make(trials[-1])
     return generated, compile_it(generated), skipped
-
-
-def _check_options(seed: int, draws: int, generator: str | None) -> None:
-    if draws not in (1, 2, 4):
-        raise InputError("this many draws can't be distilled", where="--draws", seen=draws, cure="Give 1, 2 or 4.")
-    if seed < 0:
-        raise InputError("a seed can't be negative", where="--seed", seen=seed, cure="Give 0 or more.")
-    if generator is not None and generator not in GENERATORS:
-        cure = f"Give {' or '.join(GENERATORS)}, or leave it to the guard."
-        raise InputError("there is no such generator", where="--generator", seen=generator, cure=cure)
 
 
 def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:

@@ -20,6 +20,7 @@ from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import Table, open_table
 from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.finetuning import was_finetuned
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.generate import Generated, generate
 from modelgpt_edge.requirement.wording import counted, shown
@@ -75,16 +76,13 @@ def refit(
     opened = open_package(package)
     manifest, old = opened.manifest, read_child(opened.file(CHILD))
     progress("reading", 0)
-    table, notes = _read(manifest, data)
-    _require_rows(table, manifest)
+    table, notes = read_table(manifest, data)
     notes += _strange_words(table, old.encoder)
     notes += ("What was measured with the old weights isn't kept: the frontier of sizes, and profiles.",)
+    if was_finetuned(manifest.generator):
+        notes += ("The package was fine-tuned, and a refit doesn't fine-tune: the new weights are as generated.",)
     architecture, seed = _architecture(manifest), manifest.seed if seed is None else seed
-    # The package's own generator: another one would have another shape.
-    generated = generate(
-        table, (architecture.units,), architecture.draws, seed, progress, str(manifest.generator["name"]), encoder=old.encoder
-    )
-    _require_same_shape(old, generated.child)
+    generated = regenerate(manifest, old, table, seed, progress)
     progress("refitting", 0)
     begun = time.perf_counter()
     compiled = refit_child(generated.child, generated.unfused, table.sample, _variants(opened), version("modelgpt-edge"))
@@ -103,8 +101,24 @@ def refit(
     return Refitted(place, _report(place, fresh, generated, compiled, notes, seconds, time.perf_counter() - start))
 
 
-def _read(manifest: Manifest, data: object) -> tuple[Table, tuple[str, ...]]:
-    """The new rows, read by the package's own schema."""
+def regenerate(
+    manifest: Manifest, old: Child, table: Table, seed: int, progress: Progress = lambda stage, share: None
+) -> Generated:
+    """What a package's own generator, for another one would have another shape, makes of a new table on the old encoder."""
+    architecture = _architecture(manifest)
+    generated = generate(
+        table, (architecture.units,), architecture.draws, seed, progress, str(manifest.generator["name"]), encoder=old.encoder
+    )
+    require_same_shape(old, generated.child)
+    return generated
+
+
+def read_table(manifest: Manifest, data: object) -> tuple[Table, tuple[str, ...]]:
+    """The new rows, read by the package's own schema, and notes on them.
+
+    Raises:
+        InputError: a column or a class of the package has no row.
+    """
     schema = manifest.requirement.schema
     source = open_source(data)
     needed = [c.name for c in (*schema.columns, schema.label)]
@@ -116,6 +130,7 @@ def _read(manifest: Manifest, data: object) -> tuple[Table, tuple[str, ...]]:
     table = open_table(source, facts, schema)
     strange = [name for name in facts.column(schema.label.name).counts if name not in schema.classes] if schema.classes else []
     such = (f"the package has no class {shown(strange[0])}: its rows are among those left out",) if strange else ()
+    _require_rows(table, manifest)
     return table, (*facts.notes, *table.notes, *such)
 
 
@@ -150,7 +165,8 @@ def _architecture(manifest: Manifest) -> Architecture:
     return Architecture(a["template"], a["units"], a["draws"], a["bytes"], a["macs"])
 
 
-def _require_same_shape(old: Child, new: Child) -> None:
+def require_same_shape(old: Child, new: Child) -> None:
+    """InputError where compiled variants of the one can't take the other's weights."""
     shapes = [(c.units.counts, c.head_weight.shape) for c in (old, new)]
     if shapes[0] != shapes[1]:
         raise InputError("the new weights have another shape", where="refit", seen=shapes[1], cure="Build anew.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.finetuning import finetuning_note
 from modelgpt_edge.frontier import Point
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.generate import Generated
@@ -62,8 +63,12 @@ def build_report(
     }
 
 
-def remarks(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
-    """Notes on what became of the table."""
+def remarks(requirement: Requirement, generated: Generated, tested: bool) -> tuple[str, ...]:
+    """Notes on what became of the table.
+
+    Args:
+        tested: whether the score is of the user's own test rows.
+    """
     notes = []
     encoder, columns = generated.child.encoder, len(requirement.schema.columns)
     used = len(encoder.numbers) + len(encoder.words)
@@ -78,4 +83,9 @@ def remarks(requirement: Requirement, generated: Generated) -> tuple[str, ...]:
         notes.append(
             f"On held-out rows the model is no better than always saying {constant}: these columns may not tell the label."
         )
+    best = min(generated.losses, key=lambda name: generated.losses[name])
+    if generated.generator == "trained" != best:
+        notes.append(f"On held-out rows the {best} generator is likelier than the trained one, which was asked for.")
+    if generated.finetuned is not None:
+        notes.append(finetuning_note(generated.finetuned.to_json(), bool(generated.child.classes), tested))
     return tuple(notes)

@@ -22,6 +22,7 @@ class Column:
         because: the rule that gave it this type, for the report.
         decimal: decimal mark of a number column, ``"."`` or ``","``.
         date_format: ``strptime`` pattern of a date column, or ``"iso"``.
+        named: whether the task's text names it as telling.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Column:
     because: str = ""
     decimal: str = "."
     date_format: str = ""
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,8 @@ class Schema:
     def words(self) -> tuple[Column, ...]:
         """Columns that reach the model as strings."""
         return tuple(c for c in self.columns if c.type == "category")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the columns that the task's text names as telling."""
+        return tuple(c.name for c in self.columns if c.named)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from modelgpt_edge.commands.build_text import build_text, resolved, sizes_table
-from modelgpt_edge.commands.options import FORCE, JSON
-from modelgpt_edge.commands.printing import print_json, progress_bar
-from modelgpt_edge.commands.quantity import read_bytes, read_latency
+from modelgpt_edge.commands.options import FORCE, JSON, TOKEN_FILE
+from modelgpt_edge.commands.printing import Progress, print_json, progress_bar
+from modelgpt_edge.commands.quantity import read_bytes, read_latency, read_seconds
+from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.wording import clean
 
@@ -53,8 +56,17 @@ from modelgpt_edge.requirement.wording import clean
     show_default=True,
     help="Draws of hidden units that the model is distilled from, 1, 2 or 4: fewer are quicker.",
 )
-@click.option("--generator", metavar="NAME", help="floor or linear, to overrule the guard, which ships the better one.")
+@click.option("--generator", metavar="NAME", help="floor, linear or trained; the guard ships the better of the first two.")
+@click.option(
+    "--finetune",
+    default="0",
+    metavar="SECONDS",
+    help="Fine-tune the generated model for so long, and ship it where held-out rows gain; the result depends on the clock.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@click.option("--server", metavar="URL", help="Build on this server, which `serve` started, and fetch the package.")
+@TOKEN_FILE
+@click.option("--fallback", is_flag=True, help="Build here where the server can't be reached or is busy, and say so.")
 @FORCE
 @JSON
 def command(
@@ -72,7 +84,11 @@ def command(
     test: str | None,
     draws: int,
     generator: str | None,
+    finetune: str,
     seed: int,
+    server: str | None,
+    token_file: str | None,
+    fallback: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -84,14 +100,20 @@ def command(
     limits = Limits(
         read_latency("--max-latency", max_latency), read_bytes("--max-flash", max_flash), read_bytes("--max-ram", max_ram)
     )
+    seconds = read_seconds("--finetune", finetune)
+    if server is None and fallback:
+        raise InputError("there is no server to fall back from", where="--fallback", cure="Give --server URL as well.")
+    if dry_run and server is not None:
+        raise InputError("a dry run is made here", where="--dry-run", seen=server, cure="Leave out --server.")
     if dry_run:
         _dry_run(task, data, label, kind, targets, backends, draws, limits, as_json)
         return
-    from modelgpt_edge import build
-
     place = Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge" if out is None else out
-    with progress_bar() as progress:
-        built = build(
+
+    def locally(progress: Progress) -> dict[str, Any]:
+        from modelgpt_edge import build
+
+        return build(
             task,
             data,
             label=label,
@@ -103,14 +125,51 @@ def command(
             seed=seed,
             draws=draws,
             generator=generator,
+            finetune=seconds,
             limits=limits,
             force=force,
             progress=progress,
-        )
+        ).report
+
+    def remotely(url: str, progress: Progress) -> dict[str, Any]:
+        from modelgpt_edge.server.client import Server, build_remotely
+        from modelgpt_edge.server.token import read_token
+
+        options: dict[str, str | int | Sequence[str] | None] = {
+            **{"task": task, "label": label, "kind": kind, "target": targets, "backend": backends, "draws": draws},
+            **{"max_latency": max_latency, "max_flash": max_flash, "max_ram": max_ram},
+            **{"generator": generator, "finetune": finetune, "seed": seed},
+        }
+        tested = None if test is None else Path(test)
+        asked = Server(url, read_token(token_file))
+        return build_remotely(asked, options, Path(data), tested, Path(place), force, progress)
+
+    report = _first_that_answers(server, fallback, locally, remotely)
     if as_json:
-        print_json(built.report)
+        print_json(report)
     else:
-        click.echo(build_text(built.report, targets))
+        click.echo(build_text(report, targets))
+
+
+def _first_that_answers(
+    server: str | None,
+    fallback: bool,
+    locally: Callable[[Progress], dict[str, Any]],
+    remotely: Callable[[str, Progress], dict[str, Any]],
+) -> dict[str, Any]:
+    """The report of the server's build, or of one made here: where no server is given, or it can't and that is allowed."""
+    if server is not None:
+        from modelgpt_edge.server.client import ServerUnavailableError
+
+        try:
+            with progress_bar() as progress:
+                return remotely(server, progress)
+        except ServerUnavailableError as error:
+            if not fallback:
+                raise
+            click.echo(f"WARNING: NOT BUILT ON THE SERVER, building on this machine instead: {error}", err=True)
+    with progress_bar() as progress:
+        return locally(progress)
 
 
 def _dry_run(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from modelgpt_edge.commands.printing import size, table, time_of
+from modelgpt_edge.commands.printing import named_lines, size, table, time_of
+from modelgpt_edge.finetuning import finetuning_told
 from modelgpt_edge.requirement.wording import clean, counted, figure, interval, shown
 
 LONGEST = 100  # characters of a name from the file
@@ -33,10 +34,12 @@ def build_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Label         {shown(requirement['label'], LONGEST)}: {requirement['label_because']}",
         f"Kind          {requirement['kind']}: {requirement['kind_because']}",
         f"Columns       {_columns(requirement['columns'])}",
+        *named_lines([c["name"] for c in requirement["columns"] if c["named"]]),
         *_dropped(requirement["dropped"]),
         f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
         f"Architecture  {_architecture(report['architecture'])}",
         f"Generator     {_generator(report['generator'])}",
+        *_finetuning(report),
         "",
         _scores(report),
         "",
@@ -98,10 +101,17 @@ def _generator(generator: dict[str, Any]) -> str:
     text = f"{generator['name']}, in {generator['seconds']:.2f} s"
     if generator["chosen_by"] == "user":
         text += ", as --generator asks"
-    elif generator["name"] == "linear":
-        text += ": on held-out rows the plain linear model is likelier than hidden units"
     linear = generator["blend"]["linear"]
-    return text + (f", with {linear:.0%} of the linear model" if 0 < linear < 1 else "")
+    text += f", with {linear:.0%} of the linear model" if 0 < linear < 1 else ""
+    own = generator["losses"][generator["name"]]
+    others = ", ".join(f"{name}'s {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
+    return f"{text}: its held-out loss is {own:.4f}, {others}"
+
+
+def _finetuning(report: dict[str, Any]) -> list[str]:
+    figures = report["generator"]["finetune"]
+    classification = report["requirement"]["kind"] == "classification"
+    return [] if figures is None else [f"Fine-tuning   {finetuning_told(figures, classification)}"]
 
 
 def _scores(report: dict[str, Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from modelgpt_edge.commands.options import JSON, PACKAGE
-from modelgpt_edge.commands.printing import print_json, size, table
+from modelgpt_edge.commands.printing import named_lines, print_json, size, table
+from modelgpt_edge.finetuning import was_finetuned
 from modelgpt_edge.requirement.wording import clean, interval, shown
 
 
@@ -29,7 +30,10 @@ def command(package: str, as_json: bool) -> None:
     parameters = f"{manifest.architecture['parameters']:,} parameters"
     click.echo(f"{manifest.requirement.sentence}\n")
     click.echo(table(["column", "type", "used", "why"], columns) + "\n")
+    for line in named_lines(schema.named):
+        click.echo(line)
     click.echo(f"Gives         {gives}")
     click.echo(f"Score         {score['metric']} {interval(score)} by {score['method']}")
-    click.echo(f"Generator     {manifest.generator['name']}, {parameters}, seed {manifest.seed}\n")
+    tuned = ", fine-tuned" if was_finetuned(manifest.generator) else ""
+    click.echo(f"Generator     {manifest.generator['name']}{tuned}, {parameters}, seed {manifest.seed}\n")
     click.echo(table(["variant", "size", "checked"], variants, right=(1,)))

@@ -10,3 +10,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for mach
 VARIANT = click.option(
     "--variant", metavar="NAME", help="Variant to run: TARGET-BACKEND-PRECISION, or 'model' for the ONNX model itself."
 )
+TOKEN_FILE = click.option(
+    "--token-file",
+    type=click.Path(),
+    metavar="FILE",
+    help="File with the server's bearer token. Default: the variable MODELGPT_EDGE_TOKEN.",
+)

@@ -10,7 +10,10 @@ from importlib.util import find_spec
 
 import click
 
+from modelgpt_edge.requirement.wording import shown
+
 Progress = Callable[[str, float], None]
+MOST_NAMED = 8
 
 
 def print_json(values: object) -> None:
@@ -28,6 +31,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
         return "  " + "  ".join(cells).rstrip()
 
     return "\n".join([row(head), "  " + "  ".join("-" * w for w in widths), *(row(line) for line in rows)])
+
+
+def named_lines(names: Sequence[str]) -> list[str]:
+    """The columns that the task names, and what that does, in one line; none without any."""
+    if not names:
+        return []
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    told = ", ".join(shown(name) for name in names[:MOST_NAMED]) + more
+    return [f"Named         {told}: named in the task, so hidden units draw on them more while rows are few"]
 
 
 def size(count: int) -> str:

@@ -31,9 +31,18 @@ def read_latency(option: str, text: str | None) -> float | None:
     return value
 
 
-def _value(text: str, find: Callable[[str], Iterator[Quantity]]) -> float | None:
-    """A bare number, or the one quantity that is all of the text."""
+def read_seconds(option: str, text: str) -> float:
+    """Seconds of a time, of which a bare number is one; InputError where it is none or below 0."""
+    value = _value(search_text(text), find_times, bare=1_000)
+    if value is None or not 0 <= value < float("inf"):
+        cure = "Give seconds or a time with its unit, such as 5 or 500ms."
+        raise InputError("this is no time", where=option, seen=text, cure=cure)
+    return value / 1_000
+
+
+def _value(text: str, find: Callable[[str], Iterator[Quantity]], bare: float = 1) -> float | None:
+    """A bare number, in units of `bare`, or the one quantity that is all of the text."""
     try:
-        return float(text)
+        return bare * float(text)
     except ValueError:
         return next((q.value for q in find(text) if q.start == 0 and q.end == len(text)), None)

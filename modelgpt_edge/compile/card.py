@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from modelgpt_edge.finetuning import finetuning_told, was_finetuned
 from modelgpt_edge.manifest import MANIFEST, REPORT, Manifest
 from modelgpt_edge.requirement.wording import clean, counted, figure, interval
 
@@ -90,6 +91,9 @@ def _columns(manifest: Manifest) -> list[str]:
         "",
         f"It gives {gives}. {label}",
     ]
+    if schema.named:
+        told = ", ".join(_safe(name) for name in schema.named[:MOST_COLUMNS])
+        lines += ["", f"The task names {told}: hidden units draw on them more while rows are few."]
     if schema.dropped:
         unused = [f"* {_safe(d.name)}: {_safe(d.because, 200)}" for d in schema.dropped[:MOST_COLUMNS]]
         lines += ["", "Not used:", "", *unused, *_rest(schema.dropped)]
@@ -102,7 +106,13 @@ def _rest(columns: Sequence[object]) -> list[str]:
 
 def _making(manifest: Manifest) -> list[str]:
     generator, architecture = manifest.generator, manifest.architecture
-    how = {"floor": "hidden units drawn from the table, heads solved; nothing was trained", "linear": "linear heads, solved"}
+    how = {
+        "floor": "hidden units drawn from the table, heads solved",
+        "linear": "linear heads, solved",
+        "trained": "hidden units drawn from the table, heads solved, what they say corrected by a meta-trained transformer",
+    }
+    finetune = generator["finetune"]
+    trained = "then all of it was fine-tuned" if was_finetuned(generator) else "nothing was trained"
     by = {
         "guard": "the guard chose it: it predicts held-out rows best",
         "user": "the user asked for it",
@@ -111,9 +121,10 @@ def _making(manifest: Manifest) -> list[str]:
     units = f"{architecture['units']:,} hidden units, distilled from {counted(architecture['draws'], 'draw')}"
     blend = generator["blend"]
     return [
-        f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}.",
+        f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}; {trained}.",
         f"* Why this one: {by[generator['chosen_by']]}.",
         f"* Blend: {blend['linear']:.0%} linear model, temperature {figure(blend['temperature'])}.",
+        *([] if finetune is None else [f"* Fine-tuning: {finetuning_told(finetune, bool(manifest.classes))}."]),
         f"* Architecture: {architecture['template']}, {units if architecture['units'] else 'no hidden units'}, "
         f"{architecture['parameters']:,} parameters.",
     ]

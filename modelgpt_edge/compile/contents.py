@@ -58,9 +58,11 @@ def describe(
         },
         generator={
             "name": generated.generator,
+            "losses": generated.losses,
             "blend": asdict(generated.blend),
             "divergence": generated.divergence,
             "chosen_by": chosen_by,
+            "finetune": None if generated.finetuned is None else generated.finetuned.to_json(),
         },
         score=asdict(scores),
         seed=seed,

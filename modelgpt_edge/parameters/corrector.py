@@ -36,7 +36,7 @@ class Corrector:
     heads: int
 
     @staticmethod
-    def read(path: Path = SHIPPED) -> Corrector:
+    def read(path: Path) -> Corrector:
         """Read what `train tabular` exported.
 
         Raises:
@@ -72,7 +72,7 @@ class Corrector:
             slots = np.concatenate([np.arange(FIRST_CATEGORY), rng.permutation(np.arange(FIRST_CATEGORY, SLOTS))])
             mixed = cells[:, rng.permutation(cells.shape[1])][:, :, slots]
             total += self.forward(mixed, shown, said, context)[:, place]
-        return total / np.float32(ORDERS)
+        return (total / ORDERS).astype(np.float32)
 
     def forward(self, cells: Floats, labels: Floats, scores: Floats, context: int) -> Floats:
         """Corrections (N - n, 10) in one order; zero for classes without a context row. All T tokens of a row are (N, T, D).
@@ -121,7 +121,7 @@ class Corrector:
         key, value = self._split(key_value[..., :width]), self._split(key_value[..., width:])
         logits = query @ key.transpose(0, 1, 3, 2) * np.float32((width // self.heads) ** -0.5)  # (G, H, N, M)
         attended = (softmax(logits) @ value).transpose(0, 2, 1, 3).reshape(asking.shape)
-        return attended @ self.weights[f"{name}.out.weight"].T
+        return np.matmul(attended, self.weights[f"{name}.out.weight"].T, dtype=np.float32)
 
     def _split(self, values: Floats) -> Floats:
         """(G, N, D) as (G, H, N, D / H)."""
@@ -131,8 +131,8 @@ class Corrector:
 def _gelu(x: Floats) -> Floats:
     """x times the normal distribution's Phi(x), by Abramowitz and Stegun's 7.1.26, which is exact to 1.5e-7."""
     z = np.abs(x) * np.float32(np.sqrt(0.5))
-    t = 1 / (1 + np.float32(0.3275911) * z)
-    poly = np.float32(1.061405429)
+    t = np.reciprocal(np.float32(1) + np.float32(0.3275911) * z)
+    poly: Floats = np.full_like(x, 1.061405429)
     for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         poly = poly * t + np.float32(factor)
     tail = poly * t * np.exp(-z * z) / 2

@@ -6,6 +6,7 @@ more, and overfits no more, than the wide one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,14 @@ class Match:
             head = head - head.mean(1, keepdims=True)  # a shift of all classes alike says nothing
         worth = np.linalg.norm(head, axis=1) * hidden.std(0)
         return Match(wide, encoded, places, scores, worth, _curvature(scores.mean(0)))
+
+    def smallest(self, units: Sequence[int], most: int) -> Distilled:
+        """In the first number of units that is faithful, or else the last; `most` units are the wide emission itself."""
+        for count in units:
+            distilled = Distilled(self.wide, 0.0) if count >= most else self.distil(count)
+            if distilled.faithful:
+                break
+        return distilled
 
     def distil(self, units: int) -> Distilled:
         """The wide emission in `units` hidden units."""

@@ -1,15 +1,16 @@
 """Held-out evidence: cross-validation that draws everything anew in every fold, and what the guard decides from it.
 
 Whatever has seen a row's label is fitted without that row: medians, vocabularies, relevance, units, heads. What is
-chosen from held-out scores (shares, temperature) is chosen without the fold that it is scored on. Only the guard's one bit,
-floor or linear, is chosen on the scores that are reported, so that what ships is never reported to lose to the other.
+chosen from held-out scores (shares, temperature) is chosen without the fold that it is scored on. Only which generator wins
+is chosen on the scores that are reported, so that what ships is never reported to lose to another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend, choose_blend
+from modelgpt_edge.parameters.correction import correct
+from modelgpt_edge.parameters.corrector import Corrector
 from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
 from modelgpt_edge.parameters.likelihood import smoothed_loss
@@ -25,8 +28,10 @@ from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
 FOLDS = 5
-GENERATORS = ("floor", "linear")
+# What competes, the first of equals ahead; the trained one where it is asked for.
+GENERATORS = ("floor", "linear", "trained")
 Progress = Callable[[float], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ def gather(
     workers: int,
     progress: Progress,
     encoder: Encoder | None = None,
+    corrector: Corrector | None = None,
 ) -> Evidence:
     """Cross-validate every generator on rows with targets (N, K), one draw a repetition.
 
@@ -69,20 +75,26 @@ def gather(
     Args:
         units: of the child; fewer than a draw's are distilled in every fold.
         encoder: one that was fitted on other rows; fitted anew in every fold where not given.
+        corrector: of the trained generator, which competes where it is given; it is slow, so nothing is repeated.
     """
-    repeats = min(max(1, draws), repeats_for(len(rows), len(schema.columns), targets.shape[1]))
+    repeats = 1 if corrector else min(max(1, draws), repeats_for(len(rows), len(schema.columns), targets.shape[1]))
     splits = [split_folds(targets, np.random.default_rng([seed, r])) for r in range(repeats)]
     jobs = [(r, k) for r in range(repeats) for k in range(int(splits[r].max()) + 1)]
     heads = 2 if schema.kind == "classification" else 1
-    totals = {name: np.zeros((heads, *targets.shape), np.float32) for name in GENERATORS}
+    totals = {name: np.zeros((heads, *targets.shape), np.float32) for name in GENERATORS if corrector or name != "trained"}
 
     def run(job: tuple[int, int]) -> tuple[NDArray[np.intp], dict[str, Floats]]:
         r, k = job
         out, held = np.flatnonzero(splits[r] != k), np.flatnonzero(splits[r] == k)
         rng = np.random.default_rng([seed, r, k])
         ready, emissions = emit_all(rows.take(out), targets[out], schema, min(draws, 1), rng, 1, encoder)
-        if draws and units < DRAW.total:
-            emissions["floor"] = Match.of(emissions["floor"], ready, rng).distil(units).emission
+        if draws and (corrector or units < DRAW.total):
+            match = Match.of(emissions["floor"], ready, rng)
+            if corrector:
+                corrected = correct(match, corrector, ready, targets[out], schema.named, rng)
+                emissions["trained"] = corrected.distil(min(units, DRAW.total)).emission
+            if units < DRAW.total:
+                emissions["floor"] = match.distil(units).emission
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 
@@ -135,32 +147,44 @@ class Verdict:
         blend: chosen on all held-out rows; what ships.
         honest: (N, K) scores of the generator that ships, each row's blend chosen without its fold.
         linear: (N, K) scores of the plain linear model, likewise.
+        generator: the winner's name.
+        losses: of every generator on the held-out rows: smoothed log loss, or squared error of standardised values.
     """
 
     blend: Blend
     honest: Floats
     linear: Floats
+    generator: str
+    losses: dict[str, float]
 
 
 def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> Verdict:
-    """The guard: floor or plain linear model, whichever is likelier on held-out rows (of less squared error for values).
+    """The guard: the generator that is likeliest on held-out rows (of least squared error for values).
 
     Args:
         targets: one-hot classes (N, K), or standardised values (N, 1).
-        generator: ``floor`` or ``linear`` to overrule it.
+        generator: name of one that overrules it.
     """
-    scores = {name: _cross_fitted(evidence, targets, name) for name in GENERATORS}
-    winner = generator or min(GENERATORS, key=lambda name: _loss(scores[name], targets))
-    return Verdict(choose_blend(evidence.scores, targets, winner), scores[winner], scores["linear"])
+    scores = {name: _cross_fitted(evidence, targets, name) for name in evidence.scores}
+    losses = {name: _loss(found, targets) for name, found in scores.items()}
+    winner = generator or min(losses, key=lambda name: losses[name])
+    blend = choose_blend(paired(evidence.scores, winner), targets, winner)
+    return Verdict(blend, scores[winner], scores["linear"], winner, losses)
+
+
+def paired(emitted: Mapping[str, T], generator: str) -> dict[str, T]:
+    """What a blend of a generator weighs: what it emitted itself, in the floor's place, and the linear model."""
+    return {"floor": emitted["trained" if generator == "trained" else "floor"], "linear": emitted["linear"]}
 
 
 def _cross_fitted(evidence: Evidence, targets: Floats, generator: str) -> Floats:
     """Held-out scores (N, K) of a generator, each fold's blend chosen on the other folds."""
+    pair = paired(evidence.scores, generator)
     scores = np.zeros(targets.shape, np.float32)
     for fold in range(int(evidence.folds.max()) + 1):
         held = evidence.folds == fold
-        blend = choose_blend({g: s[:, ~held] for g, s in evidence.scores.items()}, targets[~held], generator)
-        scores[held] = blend.apply({g: s[:, held] for g, s in evidence.scores.items()})
+        blend = choose_blend({g: s[:, ~held] for g, s in pair.items()}, targets[~held], generator)
+        scores[held] = blend.apply({g: s[:, held] for g, s in pair.items()})
     return scores
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ LOOK, PATIENCE = 20, 20
 BLOCK = 4_096
 
 Remake = Callable[[NDArray[np.intp]], Child]
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ class Finetuned:
     Attributes:
         child: what ships.
         before, after: mean loss on the held-out rows, without any step and with the best number of them: log loss, or squared
-            error of standardised values.
+            error of standardised values. NaN where there is none to tell: no row could be held out, or the time was up before
+            any step was judged.
         steps: gradient steps that the child took on all rows; fewer than were best where time was up.
         kept: whether no number of steps was better than none, so that the child is as it was.
+        seconds: what it was given.
     """
 
     child: Child
@@ -71,6 +75,12 @@ class Finetuned:
     after: float
     steps: int
     kept: bool
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values, without the child; null for NaN."""
+        before, after = (loss if np.isfinite(loss) else None for loss in (self.before, self.after))
+        return {"seconds": self.seconds, "steps": self.steps, "before": before, "after": after, "kept": self.kept}
 
 
 def finetune(
@@ -82,6 +92,8 @@ def finetune(
     steps: int | None = None,
     remake: Remake | None = None,
     descent: Descent = GENERATED,
+    unseen: tuple[Floats, Floats] | None = None,
+    progress: Progress = lambda share: None,
 ) -> Finetuned:
     """Fine-tune all units and the head of a child; its encoder and which weights are zero stay.
 
@@ -95,24 +107,30 @@ def finetune(
         remake: a child of the given rows alone, on the same encoder, which the search starts from. Without it the search
             starts from the child itself; if that has seen the held-out rows, they favour it as it is, so it is seldom changed.
         descent: how steps are taken.
+        unseen: rows (M, D) and targets that the child has not seen, to be the held-out ones instead of a fifth of the rows.
+        progress: called with the share of the time that is gone.
     """
     start = time.perf_counter()
     standard = Standard(0.0, 1.0) if child.classes else Standard.of(targets[:, 0].astype(np.float64))
-    aims = targets if child.classes else standard.targets(targets[:, 0].astype(np.float64))
-    held = split_folds(aims, np.random.default_rng(seed)) == 0
+    aims = _aims(child, targets, standard)
+    held = np.zeros(len(aims), bool) if unseen is not None else split_folds(aims, np.random.default_rng(seed)) == 0
     fit = np.flatnonzero(~held)
     if seconds <= 0 or not len(fit):
-        return Finetuned(child, np.nan, np.nan, 0, True)
+        return Finetuned(child, np.nan, np.nan, 0, True, seconds)
+    rows, wanted = (encoded[held], aims[held]) if unseen is None else (unseen[0], _aims(child, unseen[1], standard))
+    clock = _Clock(start, seconds, progress)
     with threadpool_limits(1, "blas"):
         probe = child if remake is None else remake(fit)
         search = _Walk.of(_standardised(probe, standard), encoded[fit], aims[fit], descent, seed)
-        found = _search(search, encoded[held], aims[held], start, seconds, steps)
+        found = _search(search, rows, wanted, clock, steps)
         walk = _Walk.of(_standardised(child, standard), encoded, aims, descent, seed)
-        while walk.taken < found.steps and time.perf_counter() - start < seconds:
+        while walk.taken < found.steps and clock.spent() < seconds:
             walk.step()
+            if walk.taken % LOOK == 0:
+                clock.tell()
     if not walk.taken:
-        return Finetuned(child, found.before, found.before, 0, True)
-    return Finetuned(_undone(walk.child(), standard), found.before, found.after, walk.taken, False)
+        return Finetuned(child, found.before, np.nan if found.steps else found.after, 0, True, seconds)
+    return Finetuned(_undone(walk.child(), standard), found.before, found.after, walk.taken, False, seconds)
 
 
 def random_child(child: Child, encoded: Floats, rng: np.random.Generator) -> Child:
@@ -202,32 +220,55 @@ class _Walk:
 
 
 @dataclass(frozen=True)
+class _Clock:
+    """When fine-tuning began, the seconds it has, and who is told."""
+
+    start: float
+    seconds: float
+    progress: Progress
+
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def tell(self) -> None:
+        """Say what share of the time is gone."""
+        self.progress(min(1.0, self.spent() / self.seconds))
+
+
+@dataclass(frozen=True)
 class _Found:
-    """Loss on held-out rows without a step and at best, and the steps to there."""
+    """Loss on held-out rows without a step and at best, NaN where no step was judged, and the steps to there."""
 
     before: float
     after: float
     steps: int
 
 
-def _search(walk: _Walk, encoded: Floats, targets: Floats, start: float, seconds: float, most: int | None) -> _Found:
+def _search(walk: _Walk, encoded: Floats, targets: Floats, clock: _Clock, most: int | None) -> _Found:
     """Walk until held-out rows have not gained for long, or the time left is what the best steps will take again."""
     look = max(LOOK, len(walk.encoded) // walk.descent.batch)
     before = best = walk.loss(encoded, targets)
-    best_steps, best_at, began = 0, 0.0, time.perf_counter()
+    judged, best_steps, best_at, began = False, 0, 0.0, clock.spent()
     # Going to the best steps once more takes as long as it took.
-    while time.perf_counter() - start + best_at < seconds and (most is None or walk.taken < most):
+    while clock.spent() + best_at < clock.seconds and (most is None or walk.taken < most):
         walk.step()
         if walk.taken % look and walk.taken != most:
             continue
-        loss = walk.loss(encoded, targets)
+        clock.tell()
+        judged, loss = True, walk.loss(encoded, targets)
         if not np.isfinite(loss):
             break
         if loss < best:
-            best, best_steps, best_at = loss, walk.taken, time.perf_counter() - began
+            best, best_steps, best_at = loss, walk.taken, clock.spent() - began
         if walk.taken - best_steps >= PATIENCE * look:
             break
-    return _Found(before, best, best_steps)
+    return _Found(before, best if judged else np.nan, best_steps)
+
+
+def _aims(child: Child, targets: Floats, standard: Standard) -> Floats:
+    """One-hot classes as they are, or values (N, 1) standardised."""
+    return targets if child.classes else standard.targets(targets[:, 0].astype(np.float64))
 
 
 def _standardised(child: Child, standard: Standard) -> Child:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,15 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.child import Child, Encoder, Floats, softmax
 from modelgpt_edge.data.table import Labels, Rows, Table
 from modelgpt_edge.parameters.blend import Blend, choose_blend
-from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
+from modelgpt_edge.parameters.correction import distil_all, read_corrector
+from modelgpt_edge.parameters.corrector import Corrector
+from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, paired, split_folds
+from modelgpt_edge.parameters.finetune import Finetuned
+from modelgpt_edge.parameters.finetune_table import finetune_table, trained_scores
 from modelgpt_edge.parameters.floor import Emission, fuse
-from modelgpt_edge.parameters.prepare import Prepared, Standard, encode, targets_of
+from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs
 from modelgpt_edge.parameters.stream import emit_streamed
-from modelgpt_edge.parameters.units import DRAW
 
 Progress = Callable[[str, float], None]
 UNFUSED_ROWS = 256
@@ -43,20 +46,24 @@ class Generated:
         child: the model.
         linear: the plain linear model beside it.
         prior: (K,) what the baseline always says: log shares of the classes, or the mean value.
-        generator: ``floor`` or ``linear``, the guard's winner.
+        generator: ``floor``, ``linear`` or ``trained``: the guard's winner, or what was asked for.
+        losses: of every generator on held-out rows: log loss, or squared error of standardised values.
         blend: how heads and linear model were weighed.
         divergence: how far the child is from the wide model that it was distilled from: nats a row, or a share of the values'
             variance.
-        scores: on held-out rows.
-        unfused: outputs (M, K) on the first M rows of the sample before the draws were merged, for the numeric gate.
+        scores: on held-out rows; of the child before any fine-tuning.
+        unfused: outputs (M, K) on the first M rows of the sample before the draws were merged, for the numeric gate; of a child
+            that fine-tuning changed, what the gradient's forward pass computes.
         held_out, truth: the child's held-out scores (N, K), and class positions or values (N,), for plots.
-        seconds: time of generation, evidence included.
+        seconds: time of generation, evidence included and fine-tuning not.
+        finetuned: what fine-tuning did, its child the same as `child`; None where it wasn't asked for.
     """
 
     child: Child
     linear: Child
     prior: Floats
     generator: str
+    losses: dict[str, float]
     blend: Blend
     divergence: float
     scores: Scores
@@ -64,6 +71,7 @@ class Generated:
     held_out: Floats
     truth: Labels
     seconds: float
+    finetuned: Finetuned | None = None
 
 
 def generate(
@@ -75,6 +83,7 @@ def generate(
     generator: str | None = None,
     workers: int | None = None,
     encoder: Encoder | None = None,
+    finetune: float = 0.0,
 ) -> Generated:
     """Emit a child for a table.
 
@@ -86,46 +95,59 @@ def generate(
             distilled is taken, or else the last. 0 alone is the plain linear model.
         draws: of hidden units, 640 each, that the child is distilled from.
         progress: called with a stage's name and the share of it that is done.
-        generator: ``floor`` or ``linear`` to overrule the guard.
+        generator: ``floor``, ``linear`` or ``trained`` to overrule the guard, which chooses between the first two.
         encoder: one that is fitted already and is kept, as a refit does.
         workers: threads; one for each core where not given. The result doesn't depend on it.
+        finetune: seconds to fine-tune the child for, on one thread; the result then depends on the clock. The better of before
+            and after is the child; its scores stay those of before.
     """
     start = time.perf_counter()
     classes = table.schema.classes
+    corrector = read_corrector(classes) if generator == "trained" else None
     standard = Standard(0.0, 1.0) if classes else Standard.of(np.asarray(table.sample.labels, np.float64))
     with threadpool_limits(1, "blas"):
-        emitted = _emit(table, units, draws, seed, standard, progress, workers or os.cpu_count() or 1, encoder)
-        emissions, evidence, rows = emitted.emissions, emitted.evidence, emitted.rows
+        emitted = _emit(table, units, draws, seed, standard, progress, workers or os.cpu_count() or 1, encoder, corrector)
+        evidence, rows = emitted.evidence, emitted.rows
         targets = targets_of(rows.labels, standard, classes)
         verdict = judge(evidence, targets, generator)
+        emissions = paired(emitted.emissions, verdict.generator)
         line = choose_blend(evidence.scores, targets, "linear")
         heads = len(evidence.scores["linear"])
         child = fuse(emissions, verdict.blend.weights(heads), standard, classes)
         linear = fuse(emissions, line.weights(heads), standard, classes)
         first = encode(child.encoder, table.sample.take(slice(UNFUSED_ROWS)))
-        unfused = verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()})
+        unfused = standard.undo(verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()}))
+        seconds, finetuned, method = time.perf_counter() - start, None, emitted.method
+        if finetune:
+            tell = partial(progress, "fine-tuning")
+            finetuned = finetune_table(child, verdict.blend, table, standard, finetune, seed, tell, corrector)
+            if not finetuned.kept:
+                child, unfused = finetuned.child, trained_scores(finetuned.child, first)
+                method += ", before fine-tuning"
     held_out = standard.undo(verdict.honest)
     baseline = _baseline(targets, evidence.folds, bool(classes))
     return Generated(
         child=child,
         linear=linear,
         prior=_prior(targets, bool(classes)) if classes else standard.undo(targets.mean(0)),
-        generator=verdict.blend.winner,
+        generator=verdict.generator,
+        losses=verdict.losses,
         blend=verdict.blend,
         divergence=emitted.divergence,
         scores=Scores(
-            *(score_outputs(standard.undo(s), rows.labels, emitted.method) for s in (verdict.honest, verdict.linear, baseline))
+            *(score_outputs(standard.undo(s), rows.labels, method) for s in (verdict.honest, verdict.linear, baseline))
         ),
-        unfused=softmax(unfused) if classes else standard.undo(unfused),
+        unfused=softmax(unfused) if classes else unfused,
         held_out=held_out,
         truth=rows.labels,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
+        finetuned=finetuned,
     )
 
 
 @dataclass(frozen=True)
 class _Emitted:
-    """What every generator emitted, the floor distilled; the evidence, the rows it stands on and how it was gathered."""
+    """What every generator emitted, distilled; the evidence, the rows it stands on and how it was gathered."""
 
     emissions: dict[str, Emission]
     divergence: float
@@ -143,6 +165,7 @@ def _emit(
     progress: Progress,
     workers: int,
     encoder: Encoder | None,
+    corrector: Corrector | None,
 ) -> _Emitted:
     schema, rng = table.schema, np.random.default_rng(seed)
     draws = draws if any(units) else 0
@@ -150,15 +173,25 @@ def _emit(
         rows, targets = table.sample, targets_of(table.sample.labels, standard, schema.classes)
         progress("generating", 0)
         ready, emissions = emit_all(rows, targets, schema, draws, rng, workers, encoder)
-        emissions["floor"], count, divergence = _distil(emissions["floor"], ready, units, draws, rng)
+        emissions, divergence = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
         evidence = gather(
-            rows, targets, schema, count, draws, seed, workers, lambda share: progress("cross-validating", share), encoder
+            rows,
+            targets,
+            schema,
+            emissions["floor"].units.count,
+            draws,
+            seed,
+            workers,
+            lambda share: progress("cross-validating", share),
+            encoder,
+            corrector,
         )
         fold_count = int(evidence.folds.max()) + 1
         redrawn = "everything" if encoder is None else "units and heads"
         times = f"{evidence.repeats} x " if evidence.repeats > 1 else ""
         method = f"{times}{fold_count}-fold cross-validation that redraws {redrawn} in every fold"
         return _Emitted(emissions, divergence, evidence, rows, method)
+    targets = targets_of(table.sample.labels, standard, schema.classes)
     ready, emissions = emit_streamed(
         table,
         lambda rows: targets_of(rows.labels, standard, schema.classes),
@@ -168,27 +201,12 @@ def _emit(
         lambda share: progress("summing rows", share),
         encoder,
     )
-    emissions["floor"], _, divergence = _distil(emissions["floor"], ready, units, draws, rng)
+    emissions, divergence = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
     encoded = encode(ready.encoder, table.held)
     scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
     folds = split_folds(targets_of(table.held.labels, standard, schema.classes), np.random.default_rng(seed))
     method = f"{len(table.held):,} held-out rows that no fit has seen"
     return _Emitted(emissions, divergence, Evidence(scores, folds, 1), table.held, method)
-
-
-def _distil(
-    wide: Emission, ready: Prepared, units: Sequence[int], draws: int, rng: np.random.Generator
-) -> tuple[Emission, int, float]:
-    """The emission in the first of `units` that is faithful, or in the last; how many units that is, and its divergence."""
-    most = DRAW.total * draws
-    match = Match.of(wide, ready, rng) if units[0] < most else None
-    for count in units:
-        if match is None or count >= most:
-            return wide, most, 0.0
-        distilled = match.distil(count)
-        if distilled.faithful:
-            break
-    return distilled.emission, count, distilled.divergence
 
 
 def _prior(targets: Floats, classification: bool) -> Floats:

@@ -1,7 +1,11 @@
-"""From typed rows to what the solvers take: an encoder, encoded columns, relevance and targets."""
+"""From typed rows to what the solvers take: an encoder, encoded columns, relevance and targets.
+
+This is where the requirement comes in: columns that it names are more relevant, and stay in a table that is cut.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +14,7 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.data.table import Labels, Rows
 from modelgpt_edge.parameters.encoder import fit_encoder
-from modelgpt_edge.parameters.relevance import relevance
+from modelgpt_edge.parameters.relevance import favour, relevance
 from modelgpt_edge.schema import Schema
 
 # More encoded columns than this are cut to the most relevant raw columns: a wide table must still fit a small device.
@@ -33,22 +37,22 @@ def prepare(rows: Rows, targets: Floats, schema: Schema, encoder: Encoder | None
         encoder: one that is fitted already, so that relevance alone is left to find.
     """
     if encoder is not None:
-        encoded = encode(encoder, rows)
-        return Prepared(encoder, encoded, relevance(encoded, targets))
+        return _prepared(encoder, rows, targets, schema.named)
     dates = [c.name for c in schema.columns if c.type == "date"]
-    rows = _screen(rows, targets)
+    rows = _screen(rows, targets, schema.named)
     dates = [d for d in dates if d in rows.numbers]
-    encoder = fit_encoder(rows.numbers, dates, rows.words)
-    encoded = encode(encoder, rows)
-    weight = relevance(encoded, targets)
-    if encoder.width <= MOST_COLUMNS:
-        return Prepared(encoder, encoded, weight)
-    kept = _most_relevant(encoder, weight)
+    ready = _prepared(fit_encoder(rows.numbers, dates, rows.words), rows, targets, schema.named)
+    if ready.encoder.width <= MOST_COLUMNS:
+        return ready
+    kept = _most_relevant(ready, schema.named)
     numbers = {n: c for n, c in rows.numbers.items() if n in kept}
     words = {n: c for n, c in rows.words.items() if n in kept}
-    encoder = fit_encoder(numbers, [d for d in dates if d in kept], words)
+    return _prepared(fit_encoder(numbers, [d for d in dates if d in kept], words), rows, targets, schema.named)
+
+
+def _prepared(encoder: Encoder, rows: Rows, targets: Floats, named: Collection[str]) -> Prepared:
     encoded = encode(encoder, rows)
-    return Prepared(encoder, encoded, relevance(encoded, targets))
+    return Prepared(encoder, encoded, favour(relevance(encoded, targets), encoder.owners(), named, len(rows)))
 
 
 def encode(encoder: Encoder, rows: Rows) -> Floats:
@@ -63,27 +67,28 @@ def sketch_encoder(rows: Rows, schema: Schema) -> Encoder:
     return fit_encoder(numbers, [c.name for c in schema.columns if c.type == "date" and c.name in numbers], rows.words)
 
 
-def _screen(rows: Rows, targets: Floats) -> Rows:
-    """Of more number columns than could be kept at all, the most relevant: relevance goes by ranks and needs no encoder."""
+def _screen(rows: Rows, targets: Floats, named: Collection[str]) -> Rows:
+    """Of too many number columns, the named and the most relevant: relevance goes by ranks and needs no encoder."""
     most = MOST_COLUMNS // 2
     if len(rows.numbers) <= most:
         return rows
     raw = np.nan_to_num(np.stack(list(rows.numbers.values()), axis=1))
-    best = np.sort(np.argsort(-relevance(raw, targets), kind="stable")[:most])
     names = list(rows.numbers)
+    unnamed = np.array([name not in named for name in names])
+    best = np.sort(np.lexsort((-relevance(raw, targets), unnamed))[:most])
     return Rows({names[i]: rows.numbers[names[i]] for i in best}, rows.words, rows.labels)
 
 
-def _most_relevant(encoder: Encoder, weight: Floats) -> set[str]:
-    """Names of raw columns, most relevant first, while their encoded columns fit."""
-    owners = np.array(encoder.owners())
-    best: dict[str, tuple[float, int]] = {}
+def _most_relevant(ready: Prepared, named: Collection[str]) -> set[str]:
+    """Names of raw columns, the named first, then the most relevant, while their encoded columns fit."""
+    owners = np.array(ready.encoder.owners())
+    best: dict[str, tuple[bool, float, int]] = {}
     for name in dict.fromkeys(owners):
-        mine = weight[owners == name]
-        best[str(name)] = (float(mine.max()), len(mine))
+        mine = ready.relevance[owners == name]
+        best[str(name)] = (name in named, float(mine.max()), len(mine))
     kept: set[str] = set()
     room = MOST_COLUMNS
-    for name, (_, width) in sorted(best.items(), key=lambda item: -item[1][0]):
+    for name, (_, _, width) in sorted(best.items(), key=lambda item: item[1][:2], reverse=True):
         if width <= room:
             kept.add(name)
             room -= width

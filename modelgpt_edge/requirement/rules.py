@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelgpt_edge.data.column_types import type_column
 from modelgpt_edge.data.profile import ColumnProfile, Profile
@@ -13,6 +14,7 @@ from modelgpt_edge.requirement.devices import find_devices
 from modelgpt_edge.requirement.kind import find_kind, mostly_numbers
 from modelgpt_edge.requirement.label import FoundLabel, find_label
 from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.named import find_named
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import write_sentence
 from modelgpt_edge.requirement.validation import validate
@@ -28,7 +30,8 @@ MOST_REMARKS = 5
 def write_requirement(request: Request, profile: Profile) -> Requirement:
     """Understand a request.
 
-    Label, kind and classes are read from options, task and data; limits and devices from options and task alone. Where
+    Label, kind and classes are read from options, task and data; limits and devices from options and task alone; which columns
+    are named from the task and the headers, never from cells. Where
     the options name no target, the devices that the task names are built for, and x86 where it names none.
 
     Raises:
@@ -39,7 +42,7 @@ def write_requirement(request: Request, profile: Profile) -> Requirement:
     kind, kind_because, kind_notes = find_kind(request.kind, request.task, label.profile)
     _refuse_one_value(label.profile, kind)
     classes, class_notes = find_classes(label.profile) if kind == "classification" else ((), ())
-    columns, dropped = _inputs(profile, label.profile.name)
+    columns, dropped = _inputs(profile, label.profile.name, request.task)
     schema = Schema(
         columns=columns,
         label=_label_column(label.profile, kind),
@@ -102,9 +105,10 @@ def _fits_float32(label: ColumnProfile) -> bool:
     return max(abs(label.low), abs(label.high)) < LARGEST and label.high - label.low > 1 / LARGEST
 
 
-def _inputs(profile: Profile, label: str) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+def _inputs(profile: Profile, label: str, task: str) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+    named = find_named(task, [c.name for c in profile.columns], label)
     typed = [type_column(c) for c in profile.columns if c.name != label]
-    columns = tuple(t for t in typed if isinstance(t, Column))
+    columns = tuple(replace(t, named=t.name in named) for t in typed if isinstance(t, Column))
     dropped = tuple(t for t in typed if isinstance(t, Dropped))
     if not columns:
         reasons = "; ".join(f"{shown(d.name)}: {d.because}" for d in dropped[:5]) or "the table has no other column"

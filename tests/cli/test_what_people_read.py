@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 import modelgpt_edge
+from modelgpt_edge.commands.printing import named_lines
 from modelgpt_edge.manifest import CARD, REPORT
 from modelgpt_edge.requirement.wording import counted, figure, interval, share
 
@@ -88,6 +90,40 @@ def test_build_tells_what_it_understood_and_where_the_package_lies(cli, patients
         "modelgpt-edge predict 'my model.edge' ROWS.csv",
     ):
         assert words in ran.out or words.replace(" by outcome", "") in ran.out, words
+
+
+@pytest.mark.usefixtures("few_sizes")
+def test_columns_that_the_task_names_are_told_everywhere(cli, patients, write_csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(Path("table.csv"), patients)
+    names = [name for name in patients[0] if name != "outcome"]
+    told = f"Named         {names[0]}, {names[2]}: named in the task"
+    task = f"predict the outcome from {names[0]} and {names[2]}, not from {names[1]}"
+    ran = cli("build", "--task", task, "--data", "table.csv", "--force")
+    assert told in ran.out
+    assert told in cli("inspect", "table.edge").out
+    assert f"The task names {names[0]}, {names[2]}:" in (tmp_path / "table.edge" / CARD).read_text(encoding="utf-8")
+    columns = json.loads(cli("inspect", "table.edge", "--json").out)["requirement"]["schema"]["columns"]
+    assert [c["named"] for c in columns] == [True, False, True]
+    reported = json.loads(cli("build", "--task", task, "--data", "table.csv", "--force", "--json").out)
+    assert [c["named"] for c in reported["requirement"]["columns"]] == [True, False, True]
+
+
+@pytest.mark.usefixtures("few_sizes")
+def test_nothing_is_said_of_names_where_the_task_names_none(cli, patients, write_csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(Path("table.csv"), patients)
+    assert "Named " not in cli("build", "--task", "predict the outcome", "--data", "table.csv", "--force").out
+    assert "Named " not in cli("inspect", "table.edge").out
+    assert "task names" not in (tmp_path / "table.edge" / CARD).read_text(encoding="utf-8")
+
+
+def test_of_many_named_columns_the_first_are_shown_safely():
+    names = ["a\x1b[31m\nb", *(f"column {i}" for i in range(20))]
+    (line,) = named_lines(names)
+    assert line.isprintable()
+    assert "column 6 and 13 more:" in line
+    assert "column 7" not in line
 
 
 @pytest.mark.usefixtures("few_sizes")

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch  # noqa: TID251 - the reference
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
-from modelgpt_edge.errors import PackageError
+from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.parameters.cells import SLOTS
 from modelgpt_edge.parameters.correction import correct
-from modelgpt_edge.parameters.corrector import CLASSES, FORMAT, Corrector
+from modelgpt_edge.parameters.corrector import CLASSES, FORMAT, SHIPPED, Corrector
 from modelgpt_edge.parameters.distil import Match
 from modelgpt_edge.parameters.encoder import fit_encoder
 from modelgpt_edge.parameters.floor import emit_floor
-from modelgpt_edge.parameters.prepare import Prepared, classification_targets
+from modelgpt_edge.parameters.generate import generate
+from modelgpt_edge.parameters.likelihood import smoothed_loss
+from modelgpt_edge.parameters.prepare import Prepared, classification_targets, encode
 from modelgpt_edge.parameters.relevance import relevance
 from modelgpt_edge.parameters.units import Widths
+from modelgpt_edge.pipeline import understand
+from modelgpt_edge.request import Request
 from modelgpt_edge.training import corrector as trained
 from modelgpt_edge.training.checkpoint import export, save_checkpoint
 from modelgpt_edge.training.learner import Learner
@@ -164,3 +170,53 @@ def test_of_a_wide_table_the_most_relevant_columns_are_read(table, monkeypatch):
     ]
     assert np.array_equal(scores[0], scores[1]), "n0 isn't read"
     assert not np.array_equal(scores[0], scores[2])
+
+
+def table_of():
+    rng = np.random.default_rng(3)
+    rows = [{"a": f"{x:.3f}", "b": f"{y:.3f}", "y": f"k{int(x * 1.9) % 4}"} for x, y in rng.uniform(0, 4, (160, 2))]
+    return understand(Request("predict y from a", rows, "y", "classification", None, ("x86",), 0)).table
+
+
+@pytest.fixture
+def shipped(monkeypatch, tmp_path):
+    """A loud corrector in the place of the shipped one."""
+    path = tmp_path / "corrector.safetensors"
+    facts = {"format": FORMAT, "architecture": json.dumps(asdict(TINY))}
+    save_file({name: p.detach().numpy() for name, p in loud().named_parameters()}, path, facts)
+    monkeypatch.setattr("modelgpt_edge.parameters.correction.SHIPPED", path)
+
+
+def test_the_trained_generator_competes_and_ships_where_it_is_asked_for(shipped):
+    table = table_of()
+    floor, made = (generate(table, (40,), 1, 0, generator=name) for name in ("floor", "trained"))
+    assert (floor.generator, made.generator) == ("floor", "trained")
+    assert set(floor.losses) == {"floor", "linear"}
+    assert set(made.losses) == {"floor", "linear", "trained"}
+    assert floor.child.units.count == made.child.units.count == 40
+    encoded = encode(floor.child.encoder, table.sample)
+    assert np.abs(floor.child.scores(encoded) - made.child.scores(encoded)).max() > 0.1
+    # A corrector of random weights does harm, and the held-out rows say so.
+    assert made.losses["trained"] > made.losses["floor"]
+    assert made.losses["trained"] == pytest.approx(smoothed_loss(made.held_out, np.asarray(made.truth)))
+    assert made.losses["floor"] == floor.losses["floor"]
+
+
+@pytest.mark.parametrize("labels", ["amounts", "eleven classes"])
+def test_tables_that_the_trained_generator_does_not_know_are_refused(labels):
+    rows = [{"a": str(i % 7), "y": str(i * 1.5) if labels == "amounts" else f"k{i % 11}"} for i in range(120)]
+    kind = "regression" if labels == "amounts" else "classification"
+    table = understand(Request("predict y", rows, "y", kind, None, ("x86",), 0)).table
+    with pytest.raises(InputError, match="2 to 10 classes"):
+        generate(table, (40,), 1, 0, generator="trained")
+
+
+def test_the_shipped_generator_is_read_and_says_what_it_was_trained_on():
+    corrector = Corrector.read(SHIPPED)
+    assert corrector.heads == trained.Architecture().heads
+    assert SHIPPED.stat().st_size < 16 << 20
+    with safe_open(SHIPPED, framework="np") as file:
+        facts = file.metadata()
+    assert int(facts["tables_seen"]) > 0
+    assert "seed" in facts
+    assert "data" in facts

@@ -269,6 +269,20 @@ def test_the_search_starts_from_a_child_that_has_not_seen_the_held_out_rows():
     assert np.array_equal(rows, np.flatnonzero(split_folds(targets, np.random.default_rng(0)) != 0))
 
 
+@pytest.mark.parametrize("classes", [0, 3])
+def test_unseen_rows_judge_instead_of_a_fifth_and_what_ships_is_what_they_judged(classes):
+    child, encoded, targets = made(classes, rows=400)
+    start = random_child(child, encoded, np.random.default_rng(0))
+    fit, asked = (encoded[:300], targets[:300]), (encoded[300:], targets[300:])
+    found = finetune(start, *fit, 60, 0, 200, None, FAST, asked)
+    assert not found.kept
+    standard = Standard(0.0, 1.0) if classes else Standard.of(targets[:300, 0].astype(np.float64))
+    aims = asked[1] if classes else standard.targets(asked[1][:, 0].astype(np.float64))
+    for model, loss in ((start, found.before), (found.child, found.after)):
+        scores = (model.scores(asked[0]) - np.float32(standard.mean)) / np.float32(standard.deviation)
+        assert row_losses(scores, aims).mean() == pytest.approx(loss, rel=1e-4)
+
+
 def test_more_pull_stays_nearer_to_the_start():
     child, encoded, targets = made(3)
     start = random_child(child, encoded, np.random.default_rng(0))
@@ -317,6 +331,8 @@ def test_no_time_changes_nothing():
     for seconds in (0, -1, 1e-9):
         found = finetune(child, encoded, targets, seconds, 0)
         assert found.kept
+        assert np.isnan(found.after), "nothing was judged"
+        assert found.to_json()["after"] is None
         assert found.child is child
         assert found.steps == 0
 

@@ -1,5 +1,7 @@
 """From typed rows to what the solvers take, and which columns of a very wide table stay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,9 @@ from modelgpt_edge.parameters.prepare import MOST_COLUMNS, Standard, classificat
 from modelgpt_edge.schema import Column, Schema
 
 
-def schema_of(numbers=(), words=(), dates=()):
+def schema_of(numbers=(), words=(), dates=(), named=()):
     columns = [*(Column(n, "date" if n in dates else "number") for n in numbers), *(Column(n, "category") for n in words)]
+    columns = [replace(c, named=c.name in named) for c in columns]
     return Schema(tuple(columns), Column("y", "category"), "", "classification", "", ("k0", "k1"))
 
 
@@ -60,6 +63,35 @@ def test_a_narrow_table_keeps_everything():
     truth, targets = labels_of(40)
     rows = Rows({f"c{i}": np.zeros(40, np.float32) for i in range(200)}, {}, truth)
     assert len(prepare(rows, targets, schema_of(rows.numbers)).encoder.numbers) == 200
+
+
+def test_named_columns_stay_in_a_wide_table():
+    truth, targets = labels_of(80)
+    rng = np.random.default_rng(3)
+    numbers = {f"c{i}": (truth + rng.normal(size=80)).astype(np.float32) for i in range(700)}
+    numbers["c200"] = numbers["c650"] = np.full(80, 7, np.float32)  # the least relevant there can be
+    words = {"w": np.array(["u", "v"] * 40, object), "ids": np.array([f"i{i % 40}" for i in range(80)], object)}
+    rows = Rows(numbers, words, truth)
+    named = ("c200", "c650", "ids")
+    plain, asked = (prepare(rows, targets, schema_of(numbers, words, named=n)).encoder for n in ((), named))
+    assert not set(named) & {*plain.numbers, *plain.words}
+    assert set(named) < {*asked.numbers, *asked.words}
+    assert asked.width <= MOST_COLUMNS
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_naming_a_column_moves_relevance_to_all_its_encoded_columns(fitted):
+    truth, targets = labels_of(64)
+    rng = np.random.default_rng(4)
+    numbers = {"x": rng.normal(size=64).astype(np.float32), "gaps": np.where(truth == 1, np.nan, 1).astype(np.float32)}
+    words = {"w": rng.choice(np.array(["a", "b", "c"], object), 64)}
+    rows = Rows(numbers, words, truth)
+    plain = prepare(rows, targets, schema_of(numbers, words))
+    encoder = plain.encoder if fitted else None
+    asked = prepare(rows, targets, schema_of(numbers, words, named=["w", "gaps"]), encoder)
+    raised = plain.relevance * np.where(np.array(plain.encoder.owners()) == "x", 1, 1 + 256 / 64)
+    assert np.array_equal(asked.encoded, plain.encoded)
+    np.testing.assert_allclose(asked.relevance, raised / raised.sum(), rtol=1e-6)
 
 
 def test_targets_are_one_hot():

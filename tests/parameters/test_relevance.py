@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from modelgpt_edge.parameters.relevance import relevance
+from modelgpt_edge.parameters.relevance import favour, relevance
 
 BINS = 8
 
@@ -82,3 +82,20 @@ def test_a_class_without_rows_is_no_trouble():
     truth, encoded = columns()
     with_empty = np.concatenate([np.eye(3, dtype=np.float32)[truth], np.zeros((300, 1), np.float32)], axis=1)
     assert np.allclose(relevance(encoded, with_empty), relevance(encoded, with_empty[:, :3]), rtol=1e-5)
+
+
+def test_named_columns_weigh_as_many_times_more_as_there_are_few_rows():
+    weight = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    owners = ["age", "age", "zip", "bmi"]
+    for rows, factor in ((24, 1 + 256 / 24), (64, 5), (256, 2), (2_560, 1.1)):
+        expected = weight * np.array([factor, factor, 1, 1])
+        found = favour(weight, owners, {"age"}, rows)
+        np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
+        assert found.dtype == np.float32
+    np.testing.assert_allclose(favour(weight, owners, {"age", "zip", "bmi"}, 10), weight, rtol=1e-6)
+
+
+def test_without_names_relevance_is_what_the_rows_say():
+    weight = np.array([0.25, 0.75], np.float32)
+    assert favour(weight, ["a", "b"], (), 5) is weight
+    assert np.array_equal(favour(weight, ["a", "b"], ("c",), 5), weight)
