@@ -2,14 +2,14 @@
 # All that a GPU is wanted for, in one command of at most ten minutes: the kernels' tests at full size, their bench, and a leg of
 # training. Nothing is downloaded: torch, triton, numpy, pytest and setuptools must be installed.
 #
-#     OUT=results bench/gpu.sh [MINUTES]       MINUTES of training, 3 where not given
+#     OUT=results bench/gpu.sh [MINUTES]       MINUTES of training, 2 where not given
 #
 # OUT gets the log of each step and what it measured, files of at most 16 MB. A training that lies in OUT/training goes on.
 # A step that fails doesn't stop the others; the exit status is then 1.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:?set OUT to the folder for results}
-minutes=${1:-3}
+minutes=${1:-2}
 python=${PYTHON:-python3}
 mkdir -p "$out"
 failed=0
@@ -26,10 +26,10 @@ step() { # NAME SECONDS COMMAND...: run it with a limit, its output into OUT/NAM
 }
 
 step install 40 "$python" -m pip install --quiet --no-build-isolation --no-deps -e .
-step tests 120 "$python" -m pytest -q -m gpu tests/kernels
+step tests 200 "$python" -m pytest -q -m gpu tests/kernels
 step kernels 120 "$python" -m modelgpt_edge bench kernels --out "$out/kernels"
 # Tables for the first minutes; the training draws more as it goes on.
-step tables 60 "$python" -m modelgpt_edge train tabular --minutes 0 --tables-ahead 5000 --out "$out/training"
+step tables 45 "$python" -m modelgpt_edge train tabular --minutes 0 --tables-ahead 5000 --out "$out/training"
 step training $((minutes * 60 + 45)) "$python" -m modelgpt_edge train tabular --minutes "$minutes" --out "$out/training" --json
 # Shards are drawn again from their numbers; what is kept is the checkpoint, the generator and the log.
 rm -rf "$out/training/shards"

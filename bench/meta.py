@@ -26,6 +26,8 @@ FLOOR, UNTRAINED = "four draws", "smallest faithful"
 TRAINED, TEACHER = "trained, of that size", "its teacher, not distilled"
 # Shapes that the mean FLOPs of a training table are taken over.
 SHAPES = 2_000
+# Batches of synthetic tables, of a seed that no training used, on which names are shown and dropped.
+FRESH, FRESH_SEED = 30, 77
 PUBLISHED = (
     ["nanoTabPFN (arXiv 2511.03634)", "1 GPU", "1 min", "not stated", "not stated"],
     ["its speedrun (arXiv 2606.03681), before", "1 L40S", "74.3 min", "22 x as many", "not stated"],
@@ -55,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "machine": environment.machine(),
         "versions": environment.versions(["modelgpt-edge", "numpy"]),
         "training": training(),
+        "names": names(),
         "rows": rows,
     }
     if options.json:
@@ -150,6 +153,7 @@ def _report(rows: list[dict], result: dict) -> str:
         + f"\n\n*{UNTRAINED}* is what ships without a limit, and what the untrained generator emits. {DIFFERENCES}\n\n"
         + "## Trained less untrained, in as many units\n\n"
         + environment.markdown_table(["child", *(title for _, title in METRICS)], _against(rows, UNTRAINED, (TRAINED, TEACHER)))
+        + f"\n\n## What the columns named in a task bring to the trained generator\n\n{_named(result['names'])}"
         + "\n\n## What the training cost\n\n"
         + environment.markdown_table(["generator", "machine", "time", "synthetic tables", "FLOPs"], _costs(result["training"]))
         + f"\n\n{COST_NOTE}\n"
@@ -177,6 +181,42 @@ def training() -> dict[str, float]:
     recipe = Recipe(**json.loads(facts["recipe"]))
     found["flops"] = found["tables_seen"] * _table_flops(recipe, **json.loads(facts["architecture"]))
     return found
+
+
+def names() -> dict[str, list[float]]:
+    """Log loss on synthetic tables that the training hasn't drawn: the floor's, and corrected with and without names."""
+    import torch  # noqa: TID251 - the corrector as it was trained
+    from safetensors import safe_open
+
+    from modelgpt_edge.parameters.cells import NAMED
+    from modelgpt_edge.parameters.corrector import SHIPPED
+    from modelgpt_edge.training.batches import Batch, losses
+    from modelgpt_edge.training.corrector import Architecture, Corrector
+    from modelgpt_edge.training.shards import Recipe, draw_shard
+
+    with safe_open(SHIPPED, framework="pt") as file:
+        model = Corrector(Architecture(**json.loads(file.metadata()["architecture"])))
+        model.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118 - no dict
+    found: dict[str, list[float]] = {"floor": [], "named": [], "dropped": []}
+    for number in range(FRESH):
+        batch = Batch.of(draw_shard(Recipe(seed=FRESH_SEED), number), torch.device("cpu"))
+        with torch.no_grad():
+            for how in ("named", "dropped"):
+                if how == "dropped":
+                    batch.cells[..., NAMED] = 0
+                loss, floor = losses(model, batch)
+                found[how].append(float(loss))
+        found["floor"].append(float(floor))
+    return found
+
+
+def _named(found: dict[str, list[float]]) -> str:
+    floor, named, dropped = (np.array(found[key]) for key in ("floor", "named", "dropped"))
+    return (
+        f"On {len(floor)} batches of fresh synthetic tables the floor's log loss is {floor.mean():.4f}. Corrected without "
+        f"names it changes by {difference(dropped - floor)}, with names by {difference(named - floor)}; the names alone bring "
+        f"{difference(named - dropped)}. There the floor itself isn't told the names."
+    )
 
 
 def _table_flops(recipe, width: int, layers: int, heads: int, hidden: int) -> float:

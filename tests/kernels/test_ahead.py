@@ -1,0 +1,48 @@
+"""Every kernel in every configuration compiled for four kinds of GPU, and what the machine code takes of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.kernels.ahead import CAPABILITIES, OPERATIONS, SHARED_BYTES, Resource, resources
+from modelgpt_edge.kernels.launch import INTERPRETED
+
+
+@pytest.fixture(scope="module", params=OPERATIONS)
+def compiled(request) -> list[Resource]:
+    """In a process of its own: this one may have Triton's interpreter."""
+    surroundings = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", "modelgpt_edge.kernels.ahead", "--json", request.param]
+    ended = subprocess.run(command, env=surroundings, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = [Resource(**r) for r in json.loads(ended.stdout)]
+    for r in found:
+        print(r)
+    return found
+
+
+def test_nothing_spills_and_everything_fits(compiled):
+    assert {r.cc for r in compiled} == set(CAPABILITIES)
+    for r in compiled:
+        assert r.spills == 0, r
+        assert 0 < r.registers <= 255, r
+        assert r.shared_bytes <= SHARED_BYTES[r.cc], r
+
+
+def test_loads_go_on_while_it_computes(compiled):
+    """Where a configuration asks for more than one stage and rows are aligned: otherwise the specialisation was lost."""
+    staged = [r for r in compiled if r.stages > 1 and r.aligned]
+    assert {r.cc for r in staged} == set(CAPABILITIES)
+    assert all(r.pipelined for r in staged), [r for r in staged if not r.pipelined]
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="Triton compiles in this process")
+def test_the_interpreter_cannot_compile():
+    with pytest.raises(TargetUnavailableError, match="TRITON_INTERPRET"):
+        resources(["gram"], [80])
