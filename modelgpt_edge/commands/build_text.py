@@ -38,7 +38,7 @@ def build_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         *_dropped(requirement["dropped"]),
         f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
         f"Architecture  {_architecture(report['architecture'])}",
-        f"Generator     {_generator(report['generator'])}",
+        f"Generator     {_generator(report)}",
         *_finetuning(report),
         "",
         _scores(report),
@@ -97,15 +97,18 @@ def resolved(target: str, asked: tuple[str, ...]) -> str:
     return f"{alias} = {target}" if alias else target
 
 
-def _generator(generator: dict[str, Any]) -> str:
+def _generator(report: dict[str, Any]) -> str:
+    """Which generator ships, and by what it won: the measure that the guard compares."""
+    generator, measure = report["generator"], "smoothed log loss"
+    if report["requirement"]["kind"] == "regression":
+        measure = "squared error of standardised values"
     text = f"{generator['name']}, in {generator['seconds']:.2f} s"
     if generator["chosen_by"] == "user":
         text += ", as --generator asks"
     linear = generator["blend"]["linear"]
     text += f", with {linear:.0%} of the linear model" if 0 < linear < 1 else ""
-    own = generator["losses"][generator["name"]]
-    others = ", ".join(f"{name}'s {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
-    return f"{text}: its held-out loss is {own:.4f}, {others}"
+    others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
+    return f"{text}: {measure} on held-out rows {generator['losses'][generator['name']]:.4f}, {others}"
 
 
 def _finetuning(report: dict[str, Any]) -> list[str]:

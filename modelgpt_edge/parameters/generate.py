@@ -119,6 +119,7 @@ def generate(
         unfused = standard.undo(verdict.blend.apply({name: emission.scores(first) for name, emission in emissions.items()}))
         seconds, finetuned, method = time.perf_counter() - start, None, emitted.method
         if finetune:
+            progress("fine-tuning", 0)
             tell = partial(progress, "fine-tuning")
             finetuned = finetune_table(child, verdict.blend, table, standard, finetune, seed, tell, corrector)
             if not finetuned.kept:
