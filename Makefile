@@ -73,6 +73,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/cortexm.py --json bench/results/cortexm.json
 	$(BIN)/python bench/refit.py --json bench/results/refit.json
 	$(BIN)/python bench/variants.py --json bench/results/variants.json --table docs/variants.md
+	$(BIN)/python bench/serve.py --json bench/results/serve.json --table docs/serve.md
+	$(BIN)/python bench/serve.py --work linear --requests 100000 --json bench/results/serve_memory.json
 	$(BIN)/python bench/scale.py --json bench/results/scale.json
 
 clean:

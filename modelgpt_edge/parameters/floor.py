@@ -111,6 +111,8 @@ def emit_floor(
         scale = group_scale(unscaled, part, widths.dense)
         return solve_heads(decompose(unscaled * scale, targets), scale)
 
+    if workers == 1:  # a thread for each request would only pass the work on
+        return Emission(ready.encoder, units, tuple(map(solve_draw, range(draws))))
     with ThreadPoolExecutor(workers) as pool:
         return Emission(ready.encoder, units, tuple(pool.map(solve_draw, range(draws))))
 

@@ -2,6 +2,7 @@
 
 Nothing is cross-validated, so which heads count how much is not chosen but given: the even mean, which the blend's priors
 favour, or the blend of a package that is refitted. Given a build's own blend, the child is that build's, to the bit.
+Whoever calls has pinned BLAS to one thread: small solves spin on more.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Child, Encoder, Floats
 from modelgpt_edge.data.table import Table
@@ -49,10 +49,9 @@ def emit_child(
     standard = Standard(0.0, 1.0) if schema.classes else Standard.of(np.asarray(rows.labels, np.float64))
     targets, rng = targets_of(rows.labels, standard, schema.classes), np.random.default_rng(seed)
     draws = draws if any(units) else 0
-    with threadpool_limits(1, "blas"):
-        ready, emissions = emit_all(rows, targets, schema, draws, rng, 1, encoder)
-        emissions, _ = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
-        return _fused(paired(emissions, generator), blend, standard, schema.classes)
+    ready, emissions = emit_all(rows, targets, schema, draws, rng, 1, encoder)
+    emissions, _ = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
+    return _fused(paired(emissions, generator), blend, standard, schema.classes)
 
 
 def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units: Sequence[int], draws: int, seed: int) -> Child:
@@ -66,8 +65,8 @@ def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units:
     Raises:
         InputError: the arrays don't fit together, are too large, or hold what is no number.
     """
-    _check("encoded", encoded, len(encoded), MOST_COLUMNS)
-    _check("targets", targets, len(encoded), MOST_OUTPUTS)
+    _check("encoded", encoded, encoded.shape[:1], MOST_COLUMNS)
+    _check("targets", targets, encoded.shape[:1], MOST_OUTPUTS)
     if len(owners) != encoded.shape[1]:
         cure = f"Give {encoded.shape[1]} numbers, one for each encoded column, or leave them out."
         raise InputError("the owners don't fit the encoded columns", where="owners", seen=len(owners), cure=cure)
@@ -75,25 +74,24 @@ def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units:
         cure = "Give each row a 1 in the column of its class and 0 elsewhere, or one column of standardised values."
         raise InputError("the targets are not one-hot", where="targets", cure=cure)
     rng, draws = np.random.default_rng(seed), draws if any(units) else 0
-    with threadpool_limits(1, "blas"):
-        ready = Prepared(_through(tuple(f"c{owner}" for owner in owners)), encoded, relevance(encoded, targets))
-        floor = linear = emit_linear(ready, targets)
-        if draws:
-            floor, most = emit_floor(ready, targets, DRAW, draws, rng), DRAW.total * draws
-            floor = floor if units[0] >= most else Match.of(floor, ready, rng).smallest(units, most).emission
-        classes = tuple(map(str, range(targets.shape[1]))) if targets.shape[1] > 1 else ()
-        return _fused({"linear": linear, "floor": floor}, EVEN, Standard(0.0, 1.0), classes)
+    ready = Prepared(_through(tuple(f"c{owner}" for owner in owners)), encoded, relevance(encoded, targets))
+    floor = linear = emit_linear(ready, targets)
+    if draws:
+        floor, most = emit_floor(ready, targets, DRAW, draws, rng), DRAW.total * draws
+        floor = floor if units[0] >= most else Match.of(floor, ready, rng).smallest(units, most).emission
+    classes = tuple(map(str, range(targets.shape[1]))) if targets.shape[1] > 1 else ()
+    return _fused({"linear": linear, "floor": floor}, EVEN, Standard(0.0, 1.0), classes)
 
 
 def _fused(emissions: dict[str, Emission], blend: Blend, standard: Standard, classes: tuple[str, ...]) -> Child:
     return fuse(emissions, blend.weights(len(emissions["linear"].heads[0].bias)), standard, classes)
 
 
-def _check(name: str, array: Floats, rows: int, most: int) -> None:
-    if array.dtype != np.float32 or array.ndim != 2 or len(array) != rows:
+def _check(name: str, array: Floats, rows: tuple[int, ...], most: int) -> None:
+    if array.dtype != np.float32 or array.ndim != 2 or array.shape[:1] != rows:
         seen, cure = f"{array.dtype} {array.shape}", "Give `encoded` (N, D) and `targets` (N, K), both float32."
         raise InputError("a profile's arrays don't fit together", where=name, seen=seen, cure=cure)
-    if not 2 <= rows <= MOST_ROWS or not 1 <= array.shape[1] <= most:
+    if not 2 <= len(array) <= MOST_ROWS or not 1 <= array.shape[1] <= most:
         cure = f"Give 2 to {MOST_ROWS:,} rows of 1 to {most:,} columns."
         raise InputError("this is too few or too many", where=name, seen=array.shape, cure=cure)
     if not np.isfinite(array).all():

@@ -65,7 +65,12 @@ REFUSED = {
     "draws in words": ("table.csv", GOOD, ["--draws", "many"], ["--draws", "'many'", "See: modelgpt-edge build --help"]),
     "a negative seed": ("table.csv", GOOD, ["--seed", "-1"], ["--seed", "negative", "-1", "0 or more"]),
     "a seed in words": ("table.csv", GOOD, ["--seed", "abc"], ["--seed", "'abc'", "See: modelgpt-edge build --help"]),
-    "an unknown generator": ("table.csv", GOOD, ["--generator", "magic"], ["--generator", "'magic'", "floor, linear or trained"]),
+    "an unknown generator": (
+        "table.csv",
+        GOOD,
+        ["--generator", "magic"],
+        ["--generator", "'magic'", "floor, linear or trained"],
+    ),
     "an empty task": ("table.csv", GOOD, ["--task", " "], ["--task", "empty", "Say what to predict"]),
     "no test file": ("table.csv", GOOD, ["--test", "later.csv"], ["later.csv", "no such file"]),
     "a test table without the label": (

@@ -1,0 +1,1 @@
+"""The hypernetwork as a service, and its client: requests over HTTP, gathered into batches, emitted in worker processes."""

@@ -1,0 +1,69 @@
+"""Folders as uncompressed tar streams, and back: no member may leave the folder, be a link, or be more than is allowed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from modelgpt_edge.errors import PackageError
+
+CURE = "Don't use this archive: get it from where you trust."
+
+
+def folder_files(folder: Path) -> dict[str, bytes]:
+    """A folder's files by their paths in it, in order."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Files by path as a tar; the same files give the same bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def unpack(source: BinaryIO, most_bytes: int, most_files: int = 100_000) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of a tar's files, as they come.
+
+    Raises:
+        PackageError: it is damaged, holds links or devices, leaves its folder, or unpacks to too much.
+    """
+    left = most_bytes
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            for count, member in enumerate(archive):
+                if member.isdir():
+                    continue
+                left -= member.size
+                if left < 0 or count >= most_files:
+                    seen, cure = f"{count + 1:,} files", f"At most {most_bytes:,} bytes in {most_files:,} files are taken."
+                    raise PackageError("the archive unpacks to too much", where="tar", seen=seen, cure=cure)
+                if not member.isfile() or not safe(member.name):
+                    what = "a member of the archive leaves its folder, or is no file"
+                    raise PackageError(what, where="tar", seen=member.name, cure=CURE)
+                file = archive.extractfile(member)
+                yield str(PurePosixPath(member.name)), file.read() if file else b""
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise PackageError("the tar is damaged or cut short", where="tar", seen=str(error), cure="Send it again.") from error
+
+
+def safe(name: str) -> bool:
+    """Whether a member's name stays in the folder, on any system."""
+    pure = PurePosixPath(name)
+    return bool(pure.parts) and not (pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or "\0" in name)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files whose names are `safe` into a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,156 @@
+"""``POST /v1/build`` and ``GET /v1/packages/ID``: packages, as a tar at once or told of by events and fetched later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from modelgpt_edge.commands.quantity import read_bytes, read_latency, read_seconds
+from modelgpt_edge.errors import ModelgptEdgeError
+from modelgpt_edge.limits import Limits
+from modelgpt_edge.server import archive, bodies
+from modelgpt_edge.server.errors import RequestError, error_json, status_of
+from modelgpt_edge.server.events import Told, event, progress_events
+from modelgpt_edge.server.jobs import BuildJob, Done, Refused, Result
+from modelgpt_edge.server.packages import NAME
+from modelgpt_edge.server.requests import gone, limits_of, service_of, while_here
+from modelgpt_edge.server.service import Service
+
+
+async def build(
+    request: Request,
+    task: Annotated[str, Query(description="What the model shall do, in a sentence; limits and devices named in it count.")],
+    label: Annotated[str | None, Query(description="The column to predict; found where not given.")] = None,
+    kind: Annotated[
+        str | None, Query(description="classification or regression; told from task and label where not given.")
+    ] = None,
+    target: Annotated[Sequence[str], Query(description="Device to build for, may be repeated.")] = (),
+    backend: Annotated[Sequence[str], Query(description="Backend to compile by, may be repeated.")] = (),
+    max_latency: Annotated[str | None, Query(description="Longest one row may take, such as 5ms.")] = None,
+    max_flash: Annotated[str | None, Query(description="Most bytes the model may take on the device, such as 64kB.")] = None,
+    max_ram: Annotated[str | None, Query(description="Most working memory it may take, such as 16kB.")] = None,
+    draws: Annotated[int, Query(description="Draws of hidden units, 1, 2 or 4: fewer are quicker.")] = 4,
+    generator: Annotated[str | None, Query(description="floor, linear or trained, to overrule the guard.")] = None,
+    finetune: Annotated[str, Query(description="Seconds to fine-tune the model for.")] = "0",
+    seed: Annotated[int, Query(description="Seed of every random draw.")] = 0,
+) -> Response:
+    """A checked and compiled package from labelled rows.
+
+    The body is rows, or a form with a file `data` and perhaps a file `test`. With `Accept: text/event-stream` come events
+    `progress` {stage, share}, then `package` {id, url, sha256, bytes, report}, or `error`; else the package as a tar.
+    """
+    service = service_of(request)
+    service.require_builder()
+    budget = Limits(
+        read_latency("max_latency", max_latency), read_bytes("max_flash", max_flash), read_bytes("max_ram", max_ram)
+    )
+    seconds = read_seconds("finetune", finetune)
+    async with AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(service.upload())
+        data, test = await _tables(request, folder, service)
+        identity, out = service.packages.place()
+        job = BuildJob(
+            data, out, task, label, kind, tuple(target), tuple(backend), test, draws, generator, seconds, seed, budget
+        )
+        told = Told()
+        # The build owns its files, whatever becomes of the client.
+        running = asyncio.create_task(_built(service, job, identity, lambda *item: told.put_nowait(item), stack.pop_all()))
+        running.add_done_callback(lambda _: told.put_nowait(None))
+    if "text/event-stream" in request.headers.get("accept", ""):
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(
+            _events(request, service, identity, told, running), media_type="text/event-stream", headers=headers
+        )
+    result = await while_here(request, running)
+    if isinstance(result, Refused):
+        return JSONResponse(result.error, result.status)
+    return await _tar(service, identity)
+
+
+async def _tables(request: Request, folder: Path, service: Service) -> tuple[Path, Path | None]:
+    """Files of the rows, and of test rows where there are any."""
+    limits, count = limits_of(service), service.metrics.received.inc
+    if bodies.content_type(request) != bodies.MULTIPART:
+        upload = await bodies.save_rows(request, folder, limits, count)
+        if upload.type == bodies.SAFETENSORS:
+            raise bodies.wrong_type(upload.type, [*bodies.ROWS, bodies.MULTIPART])
+        return upload.path, None
+    parts = {upload.name: upload.path for upload in await bodies.save_parts(request, folder, limits, count, 2)}
+    if "data" not in parts or set(parts) - {"data", "test"}:
+        cure = "Send a file `data`, and perhaps a file `test`."
+        raise RequestError(400, "the form has other parts than are wanted", where="body", seen=sorted(parts), cure=cure)
+    return parts["data"], parts.get("test")
+
+
+async def _built(
+    service: Service, job: BuildJob, identity: str, tell: Callable[[str, float], None], stack: AsyncExitStack
+) -> Result:
+    """Build, and keep the package."""
+    async with stack:
+        try:
+            result = await service.build(job, tell)
+        except BaseException:
+            service.packages.drop(identity)
+            raise
+        if isinstance(result, Refused):
+            service.packages.drop(identity)
+        else:
+            service.packages.add(identity)
+        return result
+
+
+async def _events(
+    request: Request, service: Service, identity: str, told: Told, running: asyncio.Task[Result]
+) -> AsyncIterator[bytes]:
+    """A build's events; it ends with the client."""
+    watch = asyncio.create_task(gone(request))
+    watch.add_done_callback(lambda _: running.cancel())
+    try:
+        async for item in progress_events(told):
+            yield item
+        content = b""
+        try:
+            result = await running
+            if isinstance(result, Done):
+                content = await asyncio.to_thread(_packed, service.packages.find(identity))
+        except ModelgptEdgeError as error:
+            result = Refused(status_of(error), error_json(error))
+        if isinstance(result, Refused):
+            yield event("error", {**result.error, "status": result.status})
+            return
+        facts = {
+            "id": identity,
+            "url": f"/v1/packages/{identity}",
+            "bytes": len(content),
+            "sha256": sha256(content).hexdigest(),
+        }
+        yield event("package", {**facts, "report": {**result.facts, "package": NAME}})
+    finally:
+        watch.cancel()
+        running.cancel()
+
+
+async def package(request: Request, identity: str) -> Response:
+    """A package that was built here minutes ago, as a tar."""
+    return await _tar(service_of(request), identity)
+
+
+async def _tar(service: Service, identity: str) -> Response:
+    content = await asyncio.to_thread(_packed, service.packages.find(identity))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{NAME}.tar"',
+        "modelgpt-package": identity,
+        "modelgpt-sha256": sha256(content).hexdigest(),
+    }
+    return Response(content, media_type=bodies.TAR, headers=headers)
+
+
+def _packed(folder: Path) -> bytes:
+    return archive.pack(archive.folder_files(folder))

@@ -1,0 +1,69 @@
+"""Errors as HTTP tells them: a status for each class, and one JSON object of what, where, the value seen and the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelgpt_edge.errors import BudgetError, GateError, InputError, ModelgptEdgeError, PackageError, TargetUnavailableError
+
+# The gate's failure is the server's, not the client's; what can't be compiled here isn't implemented here.
+STATUS: Mapping[type[ModelgptEdgeError], int] = {
+    InputError: 422,
+    PackageError: 422,
+    BudgetError: 422,
+    GateError: 500,
+    TargetUnavailableError: 501,
+}
+BY_CODE: Mapping[int, type[ModelgptEdgeError]] = {1: InputError, 3: GateError, 4: TargetUnavailableError, 5: BudgetError}
+
+
+class RequestError(InputError):
+    """A request that is answered by a status of its own.
+
+    Args:
+        status: of HTTP.
+        retry_after: seconds after which to ask again.
+        close: whether the connection can't go on, such as with half a body unread.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        what: str,
+        *,
+        where: str = "",
+        seen: object = None,
+        cure: str = "",
+        retry_after: int | None = None,
+        close: bool = False,
+    ) -> None:
+        super().__init__(what, where=where, seen=seen, cure=cure)
+        self.status, self.retry_after, self.close = status, retry_after, close
+
+
+def status_of(error: ModelgptEdgeError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, RequestError):
+        return error.status
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 422)
+
+
+def error_json(error: ModelgptEdgeError, hidden: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """An error as JSON values: ``error``, ``where``, ``seen``, ``cure``, and the command line's exit ``code``.
+
+    Args:
+        hidden: texts, such as paths on the server, and what stands for them.
+    """
+    seen = "" if error.seen is None else str(error.seen)
+    values = {"error": error.what, "where": error.where, "seen": seen[:200], "cure": error.cure}
+    for text, instead in (hidden or {}).items():
+        values = {name: value.replace(text, instead) for name, value in values.items()}
+    return {**values, "code": error.exit_code}
+
+
+def error_of(values: Mapping[str, Any]) -> ModelgptEdgeError:
+    """The error that `error_json` made values of, for the client to raise."""
+    texts = {name: str(values.get(name, "")) for name in ("where", "cure")}
+    kind = BY_CODE.get(values.get("code", 1), InputError)
+    return kind(str(values.get("error", "the server refused")), seen=values.get("seen") or None, **texts)

@@ -1,0 +1,57 @@
+"""``POST /v1/parameters``: weights for one request, emitted with others."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from modelgpt_edge.server import bodies
+from modelgpt_edge.server.batching import Answer
+from modelgpt_edge.server.jobs import Job, ProfileJob, Refused, Result, RowsJob
+from modelgpt_edge.server.requests import limits_of, service_of, while_here
+
+
+async def parameters(
+    request: Request,
+    task: Annotated[str, Query(description="What the model shall do, in a sentence; needed for rows.")] = "",
+    label: Annotated[str | None, Query(description="The column to predict; found where not given.")] = None,
+    kind: Annotated[
+        str | None, Query(description="classification or regression; told from task and label where not given.")
+    ] = None,
+    units: Annotated[
+        int | None, Query(description="Hidden units; the fewest that say the same as the draws where not given.")
+    ] = None,
+    draws: Annotated[int, Query(description="Draws of hidden units, 1, 2 or 4: fewer are quicker.")] = 1,
+    seed: Annotated[int, Query(ge=0, description="Seed of every random draw.")] = 0,
+    score: Annotated[bool, Query(description="Cross-validate, and let the guard choose: several times slower.")] = False,
+) -> Response:
+    """Weights from labelled rows, or from a profile: safetensors with `encoded` (N, D) and `targets` (N, K), float32.
+
+    Rows give a whole child as a package holds it, with its encoder; a profile gives units and head, and the raw rows stay
+    with you. Unless `score` is asked for nothing is cross-validated. The header `modelgpt-facts` tells about the model as JSON.
+    """
+    service = service_of(request)
+    service.require_room()
+    async with service.upload() as folder:
+        upload = await bodies.save_rows(request, folder, limits_of(service), service.metrics.received.inc)
+        job: Job
+        if upload.type == bodies.SAFETENSORS:
+            job = ProfileJob(upload.path, units, draws, seed)
+        else:
+            job = RowsJob(upload.path, task, label, kind, units, draws, seed, score)
+        return _weights(await while_here(request, service.emit(job)))
+
+
+def _weights(answer: Answer[Result]) -> Response:
+    if isinstance(answer.result, Refused):
+        return JSONResponse(answer.result.error, answer.result.status)
+    headers = {
+        "modelgpt-facts": json.dumps(answer.result.facts),
+        "modelgpt-batch": str(answer.batch),
+        "modelgpt-waited": f"{answer.waited:.4f}",
+        "modelgpt-seconds": str(answer.result.facts["seconds"]),
+    }
+    return Response(answer.result.content, media_type=bodies.SAFETENSORS, headers=headers)

@@ -1,0 +1,98 @@
+"""``POST /v1/refit``: one package and many users' tables in, everybody's weights out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from modelgpt_edge.runtime.opening import open_package
+from modelgpt_edge.server import archive, bodies
+from modelgpt_edge.server.errors import RequestError
+from modelgpt_edge.server.jobs import Done, RefitJob, Refused
+from modelgpt_edge.server.requests import limits_of, service_of, while_here
+from modelgpt_edge.server.service import Service
+
+MOST_USERS = 10_000
+
+
+async def refit(
+    request: Request,
+    template: Annotated[str | None, Query(description="Identity of a package that was built here.")] = None,
+    seed: Annotated[int | None, Query(ge=0, description="Seed of the random draws; the package's own where not given.")] = None,
+    score: Annotated[
+        bool, Query(description="Cross-validate every user's model, as `refit` does: several times slower.")
+    ] = False,
+) -> Response:
+    """New weights of one package for many users at once.
+
+    The body is a form: a file `template` with the package as a tar, unless the option names one, and a file for each user,
+    its field the user's name. Or it is a tar of the users' tables. The answer is a tar of `USER.safetensors`, each what the
+    package's `child.safetensors` would be, with `report.json`, and `errors.json` for the users whose tables can't be used.
+    """
+    service = service_of(request)
+    async with service.upload() as folder:
+        users, package = await _users(request, folder, service)
+        if template is not None:
+            package = service.packages.find(template)
+        if package is None:
+            cure = "Send a file `template` with the package as a tar, or the option template=ID of one that was built here."
+            raise RequestError(422, "the template is missing", where="template", cure=cure)
+        if not users:
+            raise RequestError(422, "there is no user's table", where="body", cure="Send a file for each user.")
+        await asyncio.to_thread(open_package, package)
+        jobs = [RefitJob(package, path, seed, score) for path in users.values()]
+        results = await while_here(request, service.emit_many(jobs))
+    done = {user: r for user, r in zip(users, results) if isinstance(r, Done)}
+    errors = {user: {**r.error, "status": r.status} for user, r in zip(users, results) if isinstance(r, Refused)}
+    files = {f"{user}.safetensors": r.content for user, r in done.items()}
+    files["report.json"] = _json({user: r.facts for user, r in done.items()})
+    files["errors.json"] = _json(errors)
+    return Response(await asyncio.to_thread(archive.pack, files), media_type=bodies.TAR)
+
+
+def _json(values: Any) -> bytes:
+    return json.dumps(values, indent=2, ensure_ascii=False).encode()
+
+
+async def _users(request: Request, folder: Path, service: Service) -> tuple[dict[str, Path], Path | None]:
+    """Every user's table by name, and the template's folder where it came along."""
+    limits, count, kind = limits_of(service), service.metrics.received.inc, bodies.content_type(request)
+    if kind == bodies.TAR:
+        upload = await bodies.save_body(request, folder, limits, count)
+        files = await asyncio.to_thread(_unpacked, upload.path, folder / "users", limits.bytes)
+        return {_user(Path(name).name.partition(".")[0]): folder / "users" / name for name in files}, None
+    if kind != bodies.MULTIPART:
+        raise bodies.wrong_type(kind, [bodies.MULTIPART, bodies.TAR])
+    users: dict[str, Path] = {}
+    package = None
+    for part in await bodies.save_parts(request, folder, limits, count, MOST_USERS):
+        if part.name == "template":
+            package = folder / "template"
+            await asyncio.to_thread(_unpacked, part.path, package, limits.bytes)
+        elif part.name in users:
+            cure = "Give each user a name of their own."
+            raise RequestError(422, "two tables are of one user", where="body", seen=part.name, cure=cure)
+        else:
+            users[_user(part.name)] = part.path
+    return users, package
+
+
+def _user(name: str) -> str:
+    if not re.fullmatch(r"[\w@][\w.@-]{0,99}", name):
+        cure = "Use letters, digits, '.', '_', '-' and '@'."
+        raise RequestError(422, "this can't be a user's name", where="body", seen=name, cure=cure)
+    return name
+
+
+def _unpacked(tar: Path, folder: Path, most: int) -> list[str]:
+    """Unpack a tar; the names of its files, of which those of packages lie beside their manifest."""
+    with tar.open("rb") as file:
+        files = dict(archive.unpack(file, most, MOST_USERS))
+    archive.write_files(folder, files)
+    return list(files)

@@ -1,0 +1,182 @@
+"""What stands behind the routes: workers, the batcher, packages that wait to be fetched, and the rules of who waits how long.
+
+Nothing of HTTP's framework comes in here, so another front, such as Ray Serve's, can stand before the same service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from modelgpt_edge.server.batching import Answer, Batcher, FullError
+from modelgpt_edge.server.errors import RequestError, error_json
+from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Result
+from modelgpt_edge.server.launches import Pool, Tell, TooLongError, WorkerDiedError
+from modelgpt_edge.server.metrics import Metrics
+from modelgpt_edge.server.packages import Packages
+from modelgpt_edge.server.settings import Settings
+
+# Seconds after which to ask again where only a guess can be given.
+SOON = 5
+
+
+class Service:
+    """Emits weights and builds packages for whoever asks, within the limits of its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = Path(tempfile.mkdtemp(prefix="modelgpt-edge-serve-"))
+        self.packages = Packages(self.folder / "packages", settings.keep, settings.packages)
+        self.metrics = Metrics(lambda: self._batcher.accepted, lambda: self._pool.alive)
+        replaced = self.metrics.replaced.inc
+        self._pool = Pool(settings.workers, settings.timeout, on_replaced=replaced)
+        self._builder = Pool(1, settings.build_timeout, at_once=False, pinned=False, on_replaced=replaced)
+        self._batcher = Batcher[Job, Result](
+            self._pool.launch,
+            most=settings.batch,
+            wait=settings.wait,
+            room=settings.queue,
+            lanes=settings.workers if settings.batch > 1 else 1,
+            observe=self.metrics.batch.observe,
+        )
+        self._uploads = 0
+        self._builds, self._refits = asyncio.Semaphore(settings.builds), asyncio.Semaphore(settings.builds)
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start workers, and wait until they are warm."""
+        await asyncio.gather(asyncio.to_thread(self._pool.start), asyncio.to_thread(self._builder.start))
+        if not self._pool.alive:
+            await self.close()
+            raise RuntimeError("no worker came up")
+        self._running = asyncio.create_task(self._batcher.run())
+
+    async def close(self) -> None:
+        """End workers and remove what was kept."""
+        if self._running is not None:
+            self._running.cancel()
+        await asyncio.gather(asyncio.to_thread(self._pool.close), asyncio.to_thread(self._builder.close))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def health(self) -> dict[str, object]:
+        """How it is: JSON values."""
+        up = self._pool.alive
+        return {
+            "status": "ok" if up else "down",
+            "workers": up,
+            "accepted": self._batcher.accepted,
+            "queue": self.settings.queue,
+        }
+
+    @asynccontextmanager
+    async def upload(self) -> AsyncIterator[Path]:
+        """A folder for one request's files, removed afterwards; RequestError where too many are under way."""
+        if self._uploads >= 2 * self.settings.queue:
+            raise _full(SOON)
+        self._uploads += 1
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            yield folder
+        finally:
+            self._uploads -= 1
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def require_room(self) -> None:
+        """RequestError where a request for weights would be refused: asked before its body is read."""
+        try:
+            self._batcher.require_room()
+        except FullError as error:
+            raise _full(error.seconds) from error
+
+    async def emit(self, job: Job) -> Answer[Result]:
+        """Weights for one request, launched with others.
+
+        Raises:
+            RequestError: 429 where there is no room, 503 where a worker died or memory is short, 504 where it takes too long.
+        """
+        try:
+            return await asyncio.wait_for(self._emit(job, patient=False), self.settings.timeout)
+        except asyncio.TimeoutError as error:
+            raise self._late(self.settings.timeout) from error
+
+    async def emit_many(self, jobs: Sequence[RefitJob]) -> list[Done | Refused]:
+        """Weights for many tables of one request; a fault of one is its own."""
+        if self._refits.locked():
+            raise _full(SOON)
+        # A part of the room, so that others get theirs.
+        window = asyncio.Semaphore(max(1, self.settings.queue // 2))
+
+        async def one(job: RefitJob) -> Result:
+            async with window:
+                try:
+                    return (await self._emit(job, patient=True)).result
+                except RequestError as error:
+                    return Refused(error.status, error_json(error))
+
+        async with self._refits:
+            return list(await asyncio.gather(*map(one, jobs)))
+
+    async def _emit(self, job: Job, patient: bool) -> Answer[Result]:
+        try:
+            answer = await self._batcher.submit(job, patient=patient)
+        except FullError as error:
+            raise _full(error.seconds) from error
+        except MemoryError as error:
+            cure = "Ask again later, or send fewer rows."
+            raise RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON) from error
+        except WorkerDiedError as error:
+            raise _died() from error
+        except TooLongError as error:
+            raise self._late(self.settings.timeout) from error
+        if isinstance(answer.result, Done):
+            self.metrics.models.inc()
+        return answer
+
+    def require_builder(self) -> None:
+        """RequestError where a build would be refused."""
+        if self._builds.locked():
+            raise _full(SOON)
+
+    async def build(self, job: BuildJob, tell: Tell) -> Result:
+        """Build a package, telling progress in the loop's thread; a build that is cancelled ends at once."""
+        self.require_builder()
+        loop = asyncio.get_running_loop()
+
+        def told(stage: str, share: float) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody listens
+                loop.call_soon_threadsafe(tell, stage, share)
+
+        async with self._builds:
+            future = self._builder.submit(job, told)
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(future), self.settings.build_timeout * self.settings.builds)
+            except MemoryError as error:
+                cure = "Ask again later, or send fewer rows."
+                raise RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON) from error
+            except WorkerDiedError as error:
+                raise _died() from error
+            except (TooLongError, asyncio.TimeoutError) as error:
+                raise self._late(self.settings.build_timeout) from error
+            finally:
+                self._builder.abandon(future)
+
+    @staticmethod
+    def _late(seconds: float) -> RequestError:
+        cure = "Send fewer rows, ask again later, or start the server with a longer time-out."
+        return RequestError(504, "it takes too long", where="server", seen=f"{seconds:g} s", cure=cure)
+
+
+def _full(seconds: int) -> RequestError:
+    cure = f"Ask again in {seconds} s."
+    return RequestError(
+        429, "the server has as much to do as it takes on", where="server", cure=cure, retry_after=seconds, close=True
+    )
+
+
+def _died() -> RequestError:
+    cure = "Ask again; where it happens again, send fewer rows."
+    return RequestError(503, "the worker died", where="server", cure=cure, retry_after=1)

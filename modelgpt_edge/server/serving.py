@@ -1,0 +1,72 @@
+"""Run the application under uvicorn: say where it listens once it is ready, and end it gracefully."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.server.app import create_app
+from modelgpt_edge.server.settings import Settings
+
+# Seconds that an idle connection is kept: longer than clients keep theirs, so that no request runs into its end.
+KEEP_ALIVE = 75
+
+
+class _Server(uvicorn.Server):
+    """Says that it is ready."""
+
+    said = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, after which the line is printed: workers are warm and the port answers."""
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write(self.said)
+            sys.stdout.flush()
+
+
+def serve(settings: Settings, host: str, port: int, as_json: bool) -> None:
+    """Serve until SIGINT or SIGTERM, and then until everything that was accepted is answered.
+
+    Raises:
+        InputError: the address can't be listened at.
+    """
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    name = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(
+        create_app(settings),
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+    server = _Server(config)
+    facts = {"url": f"http://{name}:{port}", "workers": settings.workers, "batch": settings.batch, "queue": settings.queue}
+    words = f"Serving       {facts['url']} with {settings.workers} workers; its page is {facts['url']}/docs\n"
+    server.said = json.dumps(facts) + "\n" if as_json else words
+    # uvicorn raises the signal anew when it is done; ending as asked is no interrupt.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise InputError("the server didn't start", where="serve", cure="Its workers didn't come up: run with --debug.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        cure = "Give another --port, 0 for any, or an address of this machine."
+        raise InputError("can't listen there", where="--host", seen=f"{host}:{port}: {error.strerror}", cure=cure) from error
+    return listening

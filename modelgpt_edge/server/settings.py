@@ -1,0 +1,53 @@
+"""What a server may be told: where it listens, whom it lets in, and how much it takes on at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from modelgpt_edge.errors import InputError
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a server.
+
+    Attributes:
+        token: that requests must bear; None lets everybody in.
+        max_body: most bytes of an upload.
+        queue: requests for weights that are accepted and not yet answered; more are told to come again.
+        batch: most models of one launch; 1 makes one model at a time.
+        wait: seconds that an idle launch waits for company.
+        timeout: seconds that a request for weights may take, and that an upload may stand still.
+        build_timeout: seconds that a build may take.
+        builds: builds and refits of many that are accepted and not yet answered, each.
+        workers: processes that emit weights.
+        keep: seconds that a built package is kept to be fetched.
+        packages: most packages that are kept.
+    """
+
+    token: str | None = None
+    max_body: int = 256 * MEGABYTE
+    queue: int = 128
+    batch: int = 32
+    wait: float = 0.004
+    timeout: float = 60.0
+    build_timeout: float = 600.0
+    builds: int = 4
+    workers: int = os.cpu_count() or 1
+    keep: float = 900.0
+    packages: int = 32
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_body", 1), ("queue", 1), ("batch", 1), ("builds", 1), ("workers", 1), ("packages", 1)):
+            if getattr(self, name) < least:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError("this is too few", where=option, seen=getattr(self, name), cure=f"Give {least} or more.")
+        for name in ("timeout", "build_timeout"):
+            if not getattr(self, name) > 0:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError("nothing is done in no time", where=option, seen=getattr(self, name), cure="Give seconds.")
+        if self.token is not None and not self.token:
+            raise InputError("the token is empty", where="--token-file", cure="Write a long random text into the file.")

@@ -1,0 +1,128 @@
+"""What must be refused: each with a status, a reason and a cure, and the server goes on."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+CSV = {"Content-Type": "text/csv"}
+PROFILE = {"Content-Type": "application/x-safetensors"}
+QUICK = {"units": "20"}  # a model of hundredths of a second
+TASK = {"task": "predict the outcome"}
+F32 = np.float32
+ROWS, TWO = np.zeros((6, 2), F32), np.eye(2, dtype=F32)[[0, 1, 0, 1, 0, 1]]
+PROFILES = {
+    "no safetensors": (b"not safetensors at all", "this is no safetensors file"),
+    "a header that lies": (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "this is no safetensors file"),
+    "cut short": (save({"encoded": ROWS, "targets": TWO})[:-9], "this is no safetensors file"),
+    "a tensor is absent": (save({"encoded": ROWS}), "the profile lacks a tensor"),
+    "NaN": (save({"encoded": np.full((6, 2), np.nan, F32), "targets": TWO}), "a value is no finite number"),
+    "other rows": (save({"encoded": ROWS[:5], "targets": TWO}), "a profile's arrays don't fit together"),
+    "other type": (save({"encoded": ROWS.astype(np.float64), "targets": TWO}), "a profile's arrays don't fit together"),
+    "one dimension": (save({"encoded": ROWS[:, 0].copy(), "targets": TWO}), "a profile's arrays don't fit together"),
+    "no dimension": (save({"encoded": np.array(1, F32), "targets": TWO}), "a profile's arrays don't fit together"),
+    "one row": (save({"encoded": ROWS[:1], "targets": TWO[:1]}), "this is too few or too many"),
+    "not one-hot": (save({"encoded": ROWS, "targets": TWO * F32(2)}), "the targets are not one-hot"),
+    "wrong owners": (
+        save({"encoded": ROWS, "targets": TWO, "owners": np.arange(3)}),
+        "the owners don't fit the encoded columns",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROFILES)
+def test_a_malformed_profile_is_refused(case, server):
+    body, what = PROFILES[case]
+    with server.client() as client:
+        answer = client.post("/v1/parameters", params=QUICK, content=body, headers=PROFILE)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"] == what
+    assert answer.json()["cure"]
+    assert "/tmp" not in answer.text, "a path of the server shows"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "what"),
+    [
+        (b"PAR1 and then nothing", "application/vnd.apache.parquet", 422, "the Parquet file is damaged or cut short"),
+        (b"a,b\n", "text/csv", 422, "the table has no data rows"),
+        (b"\x1f\x8b\x08broken", "application/gzip", 422, None),
+        (b"a,outcome\n1,x\n2,x\n", "text/csv", 422, None),
+        (b"", "text/csv", 400, "the body is empty"),
+        (b"a,b\n1,2\n", "application/x-www-form-urlencoded", 415, "a body of this type isn't taken"),
+        (b"a,b\n1,2\n", "", 415, "a body of this type isn't taken"),
+        (b"a,b\n1,2\n", "application/octet-stream", 415, "a body of this type isn't taken"),
+    ],
+)
+def test_bad_rows_are_refused(body, kind, status, what, server):
+    with server.client() as client:
+        answer = client.post("/v1/parameters", params=TASK, content=body, headers={"Content-Type": kind} if kind else {})
+    assert answer.status_code == status, answer.text
+    told = answer.json()
+    assert set(told) == {"error", "where", "seen", "cure", "code"}
+    assert told["code"] == 1
+    assert what is None or told["error"] == what
+    assert told["cure"]
+    assert "/tmp" not in answer.text, "a path of the server shows"
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({}, "task"),
+        ({**TASK, "label": "nope"}, None),
+        ({**TASK, "kind": "clustering"}, None),
+        ({**TASK, "draws": "3"}, "draws"),
+        ({**TASK, "draws": "many"}, "draws"),
+        ({**TASK, "units": "7"}, "units"),
+        ({**TASK, "units": "1000000"}, "units"),
+        ({**TASK, "seed": "-1"}, "seed"),
+        ({**TASK, "sed": "1"}, "query"),
+    ],
+)
+def test_bad_options_are_refused(options, where, server, csv):
+    with server.client() as client:
+        answer = client.post("/v1/parameters", params=options, content=csv, headers=CSV)
+    assert answer.status_code == 422, answer.text
+    assert set(answer.json()) == {"error", "where", "seen", "cure", "code"}
+    assert where is None or answer.json()["where"] == where
+
+
+def test_unknown_routes_and_methods_are_told_in_the_same_words(server):
+    with server.client() as client:
+        for answer, status in ((client.get("/v2/nothing"), 404), (client.get("/v1/parameters"), 405)):
+            assert answer.status_code == status
+            assert set(answer.json()) == {"error", "where", "seen", "cure", "code"}
+
+
+def _head(length: int | str, kind: str = "text/csv") -> bytes:
+    size = f"Content-Length: {length}" if isinstance(length, int) else f"Transfer-Encoding: {length}"
+    return f"POST /v1/parameters?task=predict+x HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\n{size}\r\n\r\n".encode()
+
+
+def test_a_body_of_a_gigabyte_is_refused_before_it_is_read(server):
+    with server.connect() as wire:
+        wire.sendall(_head(1 << 30) + b"a,b\n")
+        answer = wire.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"the body is too long" in answer
+    assert b"connection: close" in answer.lower()
+
+
+def test_an_upload_that_is_cut_short_is_forgotten(server, csv):
+    before = server.metric("modelgpt_requests_total", route="/v1/parameters", status="499")
+    for _ in range(3):
+        with server.connect() as wire:
+            wire.sendall(_head(len(csv) + 1000) + csv)
+    for _ in range(100):
+        if server.metric("modelgpt_requests_total", route="/v1/parameters", status="499") == before + 3:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the server still waits for the rest")
+    with server.client() as client:
+        assert client.post("/v1/parameters", params=TASK, content=csv, headers=CSV).status_code == 200
+    assert server.metric("modelgpt_accepted") == 0

@@ -1,0 +1,161 @@
+"""A server's life: workers that die, clients that hang up, and an end that finishes what was accepted."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+CSV = {"Content-Type": "text/csv"}
+PROFILE = {"Content-Type": "application/x-safetensors"}
+QUICK = {"units": "20"}
+SLOW = {"task": "predict the outcome", "draws": "4", "score": "true"}
+
+
+def _wait(true, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, profile):
+    with serve("--workers", "1") as serving:
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{serving.url}/v1/parameters", params=SLOW, content=csv, headers=CSV, timeout=60))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        _wait(lambda: serving.metric("modelgpt_batch_size_count") == 1)
+        for pid in serving.workers():
+            os.kill(pid, signal.SIGKILL)
+        asking.join()
+        assert answers[0].status_code == 503, answers[0].text
+        assert answers[0].headers["Retry-After"] == "1"
+        assert answers[0].json()["error"] == "the worker died"
+        with serving.client() as client:
+            answer = client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE)
+            assert answer.status_code == 200, answer.text
+            assert client.get("/healthz").json()["workers"] == 1
+        assert serving.metric("modelgpt_workers_replaced_total") >= 1
+
+
+def test_a_request_that_memory_is_too_short_for_is_told_and_the_worker_goes_on(serve, profile):
+    with serve("--workers", "1") as serving, serving.client() as client:
+        (worker,) = serving.workers()
+        pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+        room = pages * resource.getpagesize() + (48 << 20)
+        resource.prlimit(worker, resource.RLIMIT_AS, (room, room))
+        body = profile(rows=6000, columns=500)
+        answer = client.post("/v1/parameters", params={"draws": "4"}, content=body, headers=PROFILE)
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["error"] == "the server ran out of memory"
+        assert int(answer.headers["Retry-After"]) >= 1
+        answer = client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE)
+        assert answer.status_code == 200, answer.text
+        assert serving.workers() == [worker]
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind(serve, csv):
+    with serve("--workers", "1", "--batch", "1") as serving:
+        for _ in range(6):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(
+                    f"{serving.url}/v1/parameters", params=SLOW, content=csv, headers=CSV, timeout=httpx.Timeout(5, read=0.1)
+                )
+        _wait(lambda: serving.metric("modelgpt_accepted") == 0, 5)
+        # At most the one that was under way, and perhaps the next, were made for nobody.
+        assert serving.metric("modelgpt_batch_size_count") <= 3
+        answer = httpx.post(f"{serving.url}/v1/parameters", params=SLOW, content=csv, headers=CSV, timeout=60)
+        assert answer.status_code == 200
+
+
+def test_a_client_that_hangs_up_ends_its_build(serve, csv):
+    with serve("--workers", "1") as serving:
+        headers = {**CSV, "Accept": "text/event-stream"}
+        options = {"task": "predict the outcome", "finetune": "60"}
+        with (
+            serving.client() as client,
+            client.stream("POST", "/v1/build", params=options, content=csv, headers=headers) as answer,
+        ):
+            lines = answer.iter_lines()
+            while "fine-tuning" not in next(lines):
+                pass
+        _wait(lambda: serving.metric("modelgpt_workers_replaced_total") == 1, 10)
+        with serving.client() as client:
+            answer = client.post("/v1/build", params={"task": "predict the outcome", "draws": "1"}, content=csv, headers=CSV)
+        assert answer.status_code == 200, answer.text
+
+
+def test_sigterm_under_load_ends_it_after_everything_accepted_is_answered(serve, csv):
+    with serve("--workers", "2", "--queue", "40") as serving:
+        answers: list[httpx.Response] = []
+
+        def ask(seed: int) -> None:
+            options = {"task": "predict the outcome", "seed": str(seed)}
+            answers.append(httpx.post(f"{serving.url}/v1/parameters", params=options, content=csv, headers=CSV, timeout=60))
+
+        asking = [threading.Thread(target=ask, args=(seed,)) for seed in range(24)]
+        for thread in asking:
+            thread.start()
+        _wait(lambda: serving.metric("modelgpt_accepted") >= 20 or serving.metric("modelgpt_models_total") >= 8)
+        made = serving.metric("modelgpt_models_total")
+        taken = made + serving.metric("modelgpt_accepted")
+        workers = serving.workers()
+        # A service manager tells the workers as well: they must not mind.
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        assert serving.stop() == 0
+        for thread in asking:
+            thread.join()
+        assert [a.status_code for a in answers].count(200) == len(answers)
+        assert len(answers) >= taken
+        assert len({a.content for a in answers}) == len(answers)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{serving.url}/healthz")
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+def test_a_server_that_is_killed_takes_its_workers_with_it(serve, tmp_path):
+    with serve("--workers", "1", TMPDIR=str(tmp_path)) as serving:
+        workers = serving.workers()
+        serving.process.kill()
+        serving.process.wait()
+        _wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 10)
+
+
+def test_a_port_that_is_taken_is_told(server):
+    port = server.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "modelgpt_edge", "serve", "--port", port]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "can't listen there" in ran.stderr
+    assert "Give another --port" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        (["--queue", "0"], "--queue"),
+        (["--port", "99999"], "--port"),
+        (["--wait-ms", "-1"], "--wait-ms"),
+        (["--max-body", "much"], "--max-body"),
+        (["--timeout", "soon"], "--timeout"),
+        (["--token-file", "/nowhere"], "--token-file"),
+        (["--host", "no.such.host.invalid"], "--host"),
+    ],
+)
+def test_bad_options_of_the_command(options, where, cli):
+    ran = cli("serve", "--port", "0", *options)
+    assert ran.code == 1
+    assert f"error: {where}: " in ran.err

@@ -1,0 +1,117 @@
+"""A small server: a bearer token, room for two, one model at a time, and short patience."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+
+import httpx
+import pytest
+
+TOKEN = "a-long-random-text"
+CSV = {"Content-Type": "text/csv"}
+PROFILE = {"Content-Type": "application/x-safetensors"}
+QUICK = {"units": "20"}  # a model of hundredths of a second
+# A second on any machine: cross-validated, from four draws.
+SLOW = {"task": "predict the outcome", "draws": "4", "score": "true"}
+TASK = {"task": "predict the outcome"}
+
+
+@pytest.fixture(scope="module")
+def small(serve, tmp_path_factory):
+    file = tmp_path_factory.mktemp("token") / "token.txt"
+    file.write_text(TOKEN + "\n", encoding="utf-8")
+    limits = ("--queue", "2", "--batch", "1", "--workers", "1", "--max-body", "100kB", "--timeout", "3")
+    with serve(*limits, "--token-file", str(file)) as serving:
+        yield serving
+
+
+def _borne(token: str = TOKEN) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}"]
+)
+@pytest.mark.parametrize("route", ["/metrics", "/v1/targets", "/v1/parameters", "/v1/build", "/v1/packages/x", "/v1/refit"])
+def test_nobody_comes_in_without_the_token(route, header, small):
+    headers = {} if header is None else {"Authorization": header}
+    method = "POST" if route in ("/v1/parameters", "/v1/build", "/v1/refit") else "GET"
+    answer = httpx.request(method, f"{small.url}{route}", headers=headers, params={"task": "x"} if "build" in route else {})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert TOKEN not in answer.text
+
+
+def test_the_token_lets_in_and_health_needs_none(small, profile):
+    with small.client() as client:
+        assert client.get("/healthz").json()["status"] == "ok"
+        answer = client.post("/v1/parameters", params=QUICK, content=profile(), headers={**PROFILE, **_borne()})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("length", ["declared", "chunked"])
+def test_a_body_beyond_the_limit_is_refused(length, small):
+    body = b"a,outcome\n" + b"1,x\n" * 30_000
+    content = body if length == "declared" else iter([body[:50_000], body[50_000:]])
+    with small.client() as client:
+        answer = client.post("/v1/parameters", params=TASK, content=content, headers={**CSV, **_borne()})
+        assert answer.status_code == 413
+        assert "at most 102,400 bytes" in answer.json()["cure"]
+        assert client.get("/healthz").status_code == 200
+
+
+def test_who_comes_when_it_is_full_is_told_to_come_again_and_then_may(small, csv, profile):
+    async def crowd() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=small.url, timeout=60, headers=_borne()) as client:
+            return await asyncio.gather(
+                *(client.post("/v1/parameters", params=SLOW, content=csv, headers=CSV) for _ in range(12))
+            )
+
+    answers = asyncio.run(crowd())
+    by_status = {status: [a for a in answers if a.status_code == status] for status in {a.status_code for a in answers}}
+    assert set(by_status) <= {200, 429, 504}, {a.text for a in answers}
+    assert len(by_status[429]) >= 8
+    for refused in by_status[429]:
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["error"] == "the server has as much to do as it takes on"
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer = httpx.post(f"{small.url}/v1/parameters", params=QUICK, content=profile(), headers={**PROFILE, **_borne()})
+        if answer.status_code == 200:
+            return
+        time.sleep(int(answer.headers.get("Retry-After", 1)))
+    pytest.fail(f"it stays full: {answer.text}")
+
+
+def test_a_model_that_takes_too_long_is_given_up_and_its_worker_replaced(small, profile):
+    def replaced(client: httpx.Client) -> float:
+        return float(re.search(r"workers_replaced_total ([0-9]\S*)", client.get("/metrics").text)[1])
+
+    (worker,) = small.workers()
+    with small.client(headers=_borne()) as client:
+        before = replaced(client)
+        os.kill(worker, signal.SIGSTOP)
+        answer = client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE)
+        assert answer.status_code == 504, answer.text
+        assert answer.json()["error"] == "it takes too long"
+        assert answer.json()["seen"] == "3 s"
+        for _ in range(100):
+            if small.workers() not in ([worker], []):
+                break
+            time.sleep(0.1)
+        assert client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE).status_code == 200
+        assert replaced(client) == before + 1
+
+
+def test_an_upload_that_stands_still_is_given_up(small):
+    with small.connect() as wire:
+        lines = ["POST /v1/parameters?task=predict+x HTTP/1.1", "Host: here", f"Authorization: Bearer {TOKEN}"]
+        lines += ["Content-Type: text/csv", "Content-Length: 1000", "", "a,outcome", "1,x"]
+        wire.sendall("\r\n".join(lines).encode())
+        answer = wire.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"the upload stood still" in answer

@@ -1,0 +1,75 @@
+"""What a server tells of itself: health, metrics that count what happened, targets, and a page of its routes."""
+
+from __future__ import annotations
+
+import json
+
+CSV = {"Content-Type": "text/csv"}
+
+
+def test_metrics_count_what_happened(server, csv):
+    with server.client() as client:
+        before = _counts(client.get("/metrics").text)
+        for _ in range(3):
+            assert client.post("/v1/parameters", params={"task": "predict the outcome"}, content=csv, headers=CSV).is_success
+        client.post("/v1/parameters", params={"task": ""}, content=csv, headers=CSV)
+        client.get("/nowhere")
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    after = _counts(answer.text)
+
+    def more(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert more('modelgpt_requests_total{route="/v1/parameters",status="200"}') == 3
+    assert more('modelgpt_requests_total{route="/v1/parameters",status="422"}') == 1
+    assert more('modelgpt_requests_total{route="none",status="404"}') == 1
+    assert more("modelgpt_models_total") == 3
+    assert more("modelgpt_batch_size_sum") == 4
+    assert more("modelgpt_received_bytes_total") == 4 * len(csv)
+    assert more('modelgpt_request_seconds_count{route="/v1/parameters"}') == 4
+    assert after["modelgpt_workers"] == 2
+    assert after["modelgpt_accepted"] == 0
+
+
+def _counts(text: str) -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_health_tells_workers_and_room(server):
+    with server.client() as client:
+        answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "workers": 2, "accepted": 0, "queue": 128}
+
+
+def test_targets_are_those_of_the_command_line(server, cli, probed_once):
+    here = json.loads(cli("targets", "--json").out)
+    with server.client() as client:
+        there = client.get("/v1/targets").json()
+    assert [t["name"] for t in there] == [t["name"] for t in here]
+    assert there == here
+
+
+def test_the_page_tells_every_route_and_what_its_body_is(server):
+    with server.client() as client:
+        page = client.get("/openapi.json").json()
+        assert client.get("/docs").status_code == 200
+    routes = {path: set(methods) for path, methods in page["paths"].items()}
+    assert routes == {
+        "/healthz": {"get"},
+        "/metrics": {"get"},
+        "/v1/targets": {"get"},
+        "/v1/parameters": {"post"},
+        "/v1/build": {"post"},
+        "/v1/packages/{identity}": {"get"},
+        "/v1/refit": {"post"},
+    }
+    parameters = page["paths"]["/v1/parameters"]["post"]
+    assert {"text/csv", "application/x-safetensors"} <= set(parameters["requestBody"]["content"])
+    assert {p["name"] for p in parameters["parameters"]} == {"task", "label", "kind", "units", "draws", "seed", "score"}
+    assert all(p["description"] for p in parameters["parameters"])
+    assert {"200", "413", "415", "422", "429", "503"} <= set(parameters["responses"])
+    assert {"multipart/form-data", "text/csv"} <= set(page["paths"]["/v1/build"]["post"]["requestBody"]["content"])
+    assert "HTTPBearer" in page["components"]["securitySchemes"]

@@ -1,0 +1,125 @@
+"""One template and many users' tables in one request: the weights that `refit` would put into the package, each."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load
+
+from modelgpt_edge.refit import refit
+from modelgpt_edge.server.archive import folder_files, pack, unpack
+
+
+@pytest.fixture(scope="module")
+def users(patients) -> dict[str, bytes]:
+    """Six users' tables: each their own rows."""
+
+    def text(rows) -> bytes:
+        return ("\n".join([",".join(rows[0]), *(",".join(map(str, r.values())) for r in rows)]) + "\n").encode()
+
+    return {f"user-{n}": text(patients[n * 5 : 30 + n * 5]) for n in range(6)}
+
+
+def _answer(content: bytes) -> tuple[dict[str, bytes], dict, dict]:
+    files = dict(unpack(io.BytesIO(content), 1 << 26))
+    errors, report = json.loads(files.pop("errors.json")), json.loads(files.pop("report.json"))
+    return {name.removesuffix(".safetensors"): content for name, content in files.items()}, report, errors
+
+
+def _form(package: Path, users: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    template = {"template": ("package.tar", pack(folder_files(package)))}
+    return template | {user: (f"{user}.csv", content) for user, content in users.items()}
+
+
+def test_with_a_score_every_user_gets_what_refit_gives(server, package, users, tmp_path):
+    with server.client() as client:
+        answer = client.post("/v1/refit", params={"score": "true"}, files=_form(package, users))
+    assert answer.status_code == 200, answer.text
+    weights, report, errors = _answer(answer.content)
+    assert errors == {}
+    assert set(weights) == set(report) == set(users)
+    for user in ("user-0", "user-5"):
+        (tmp_path / "rows.csv").write_bytes(users[user])
+        here = refit(package, tmp_path / "rows.csv", out=tmp_path / f"{user}.edge")
+        assert weights[user] == (here.path / "child.safetensors").read_bytes()
+        assert report[user]["score"]["value"] == here.report["score"]["value"]
+
+
+def test_without_one_the_templates_blend_and_encoder_stay(server, package, users):
+    with server.client() as client:
+        first = client.post("/v1/refit", files=_form(package, users))
+        tar = pack({f"{user}.csv": content for user, content in users.items()})
+        built = client.post(
+            "/v1/build",
+            params={"task": "predict the outcome", "draws": "1", "target": "jetson"},
+            files={"data": ("t.csv", users["user-0"])},
+        )
+        by_id = client.post(
+            "/v1/refit",
+            params={"template": built.headers["modelgpt-package"]},
+            content=tar,
+            headers={"Content-Type": "application/x-tar"},
+        )
+    weights, report, errors = _answer(first.content)
+    assert errors == {}
+    assert all(facts["rows"] == 30 for facts in report.values())
+    old = load((package / "child.safetensors").read_bytes())
+    for content in weights.values():
+        new = load(content)
+        assert {name: a.shape for name, a in new.items()} == {name: a.shape for name, a in old.items()}
+        assert all(new[name].tobytes() == old[name].tobytes() for name in old if name.startswith("encoder."))
+        assert new["head_weight"].tobytes() != old["head_weight"].tobytes()
+    assert len(set(weights.values())) == len(users)
+    assert by_id.status_code == 200, by_id.text
+    weights, _, errors = _answer(by_id.content)
+    assert set(weights) == set(users)
+    assert errors == {}
+
+
+def test_one_users_fault_is_theirs_alone(server, package, users):
+    bad = {
+        "empty": b"",
+        "other": b"a,b\n1,2\n3,4\n",
+        "one-class": b"age,weight,city,outcome\n" + b"40,70,Rome,ill\n" * 9,
+    }
+    with server.client() as client:
+        answer = client.post("/v1/refit", files=_form(package, {**bad, **users}))
+        alone = client.post("/v1/refit", files=_form(package, users))
+    weights, _, errors = _answer(answer.content)
+    assert set(errors) == set(bad)
+    assert all(told["status"] == 422 and told["error"] and told["cure"] for told in errors.values())
+    assert errors["one-class"]["error"] == "a class of the package has no row"
+    assert "/tmp" not in json.dumps(errors)
+    assert weights == _answer(alone.content)[0]
+
+
+def test_more_users_than_the_queue_has_room_for_are_all_served(serve, package, users):
+    many = {f"{user}.{n}": content for user, content in users.items() for n in range(4)}
+    with serve("--workers", "1", "--queue", "4") as serving, serving.client() as client:
+        answer = client.post("/v1/refit", files=_form(package, many))
+        weights, _, errors = _answer(answer.content)
+        assert errors == {}
+        assert set(weights) == set(many)
+
+
+def test_bad_requests_are_refused(server, package, users):
+    form = _form(package, users)
+    broken = dict(folder_files(package))
+    broken["child.safetensors"] = broken["child.safetensors"][:-1] + b"x"
+    cases = [
+        ({"files": {name: f for name, f in form.items() if name != "template"}}, 422, "the template is missing"),
+        ({"files": {"template": form["template"]}}, 422, "there is no user's table"),
+        ({"files": {**form, "../up": ("a.csv", b"a\n1\n")}}, 422, "this can't be a user's name"),
+        ({"files": {**form, "template": ("t.tar", pack(broken))}}, 422, None),
+        ({"files": {**form, "template": ("t.tar", b"no tar" * 400)}}, 422, "the tar is damaged or cut short"),
+        ({"files": form, "params": {"template": "nowhere"}}, 404, "no such package is kept here"),
+        ({"content": b"x", "headers": {"Content-Type": "text/csv"}}, 415, "a body of this type isn't taken"),
+    ]
+    with server.client() as client:
+        for request, status, what in cases:
+            answer = client.post("/v1/refit", **request)
+            assert answer.status_code == status, answer.text
+            assert what is None or answer.json()["error"] == what
