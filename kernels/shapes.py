@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # Requests of one launch: one user, a busy second, a busy minute.
 REQUESTS = (1, 64, 1024)
+# The same with steps between, for a curve.
+SWEEP = (1, 8, 64, 256, 1024)
 # Ranks of the factors of emitted and merged layers.
 RANKS = (4, 8, 16)
 

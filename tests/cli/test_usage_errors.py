@@ -30,7 +30,11 @@ def test_unknown_options_and_missing_arguments_are_exit_2(arguments, words, cli)
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [("predic", "Did you mean 'predict' or 'refit'?"), ("Build", "Did you mean 'build'?"), ("xyz", "Known: 'build', 'doctor'")],
+    [
+        ("predic", "Did you mean 'predict' or 'refit'?"),
+        ("Build", "Did you mean 'build'?"),
+        ("xyz", "Known: 'bench', 'build', 'doctor'"),
+    ],
 )
 def test_an_unknown_command_is_exit_1_with_the_nearest(name, cure, cli):
     ran = cli(name)
