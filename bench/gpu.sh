@@ -10,6 +10,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:?set OUT to the folder for results}
 minutes=${1:-2}
+[[ $minutes =~ ^[12]$ ]] || { echo "MINUTES is $minutes: give 1 or 2, so that all of it ends in ten" >&2; exit 1; }
 python=${PYTHON:-python3}
 mkdir -p "$out"
 failed=0
@@ -18,7 +19,7 @@ step() { # NAME SECONDS COMMAND...: run it with a limit, its output into OUT/NAM
   local name=$1 limit=$2 began=$SECONDS
   shift 2
   echo "== $name: $*"
-  timeout --kill-after=10 "$limit" "$@" >"$out/$name.log" 2>&1
+  timeout --preserve-status --kill-after=10 "$limit" "$@" >"$out/$name.log" 2>&1
   local status=$?
   tail -n 5 "$out/$name.log"
   echo "== $name: exit $status after $((SECONDS - began)) s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.evidence import GENERATORS
+from modelgpt_edge.parameters.emissions import GENERATORS
 
 # Thirty years: what is more was meant as something else.
 MOST_SECONDS = 1e9

@@ -22,7 +22,7 @@ def finetuning_told(figures: Mapping[str, Any], classification: bool) -> str:
     loss, before, after = "log loss" if classification else "squared error", figures["before"], figures["after"]
     if not figures["kept"]:
         steps = f"{figures['steps']:,} gradient steps"
-        return f"{steps} lowered the {loss} of held-out rows from {before:.4f} to {after:.4f}"
+        return f"{steps}; of a model made without the held-out rows they lowered the {loss} from {before:.4f} to {after:.4f}"
     if after is None:
         return f"{figures['seconds']:g} s were too short to judge a gradient step, so the model is as it was generated"
     return f"no gradient steps lowered the {loss} of held-out rows from {before:.4f}, so the model is as it was generated"

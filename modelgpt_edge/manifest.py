@@ -61,8 +61,9 @@ class Manifest:
         inputs: names of the columns that the model takes, numbers and dates first, then words.
         vocabularies: the known words of each word column.
         classes: in the order of the probabilities; empty for regression.
-        architecture: template and sizes; generator: who emitted the weights, the blend, how far the child is from the wide
-            model that it was distilled from, and what fine-tuning did, None where it wasn't asked for.
+        architecture: template and sizes; generator: who emitted the weights, every generator's held-out loss, the blend, how
+            far the child is from the wide model that it was distilled from, and what fine-tuning did, None where it wasn't
+            asked for.
         score: the honest score, with those of the plain linear model and the baseline beside it.
         seed: of every draw.
         variants: compiled forms.

@@ -25,6 +25,7 @@ from modelgpt_edge.errors import BudgetError, InputError, nearest
 from modelgpt_edge.frontier import Point, make_frontier
 from modelgpt_edge.limits import NO_LIMITS, Limits
 from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.emissions import require_known
 from modelgpt_edge.parameters.generate import Generated, generate, score_rows
 from modelgpt_edge.parameters.prepare import sketch_encoder
 from modelgpt_edge.parameters.units import DRAW
@@ -142,6 +143,8 @@ def build(
     table, requirement, targets, sizes = understood.table, understood.requirement, understood.targets, understood.sizes
     test = None if request.test is None else _test_rows(request, requirement)
     require_fit(sizes)
+    if generator == "trained":
+        require_known(requirement.schema.classes)
     for device in targets:
         require_toolchain(device, backends_of(device, backends))  # told before any work
     # The C template takes a second to compile on a new machine: that runs beside the generation.
@@ -176,7 +179,7 @@ def build(
         scores,
         compiled,
         seed,
-        "user" if generator else "guard",
+        _chooser(generator, generated.generator),
     )
     write_package(place, package_files(manifest, generated, compiled, frontier, notes), force)
     report = build_report(
@@ -270,6 +273,13 @@ def _first_that_fits(
             skipped += (f"A model of {generated.child.units.count:,} hidden units was made and left: {error}",)
     generated = make(trials[-1])
     return generated, compile_it(generated), skipped
+
+
+def _chooser(asked: str | None, made: str) -> str:
+    """Who chose the generator: the user, unless limits left no room for hidden units; or the guard."""
+    if asked is None:
+        return "guard"
+    return "user" if made == asked else "limits"
 
 
 def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:

@@ -85,7 +85,7 @@ def remarks(requirement: Requirement, generated: Generated, tested: bool) -> tup
         )
     best = min(generated.losses, key=lambda name: generated.losses[name])
     if generated.generator == "trained" != best:
-        notes.append(f"On held-out rows the {best} generator is likelier than the trained one, which was asked for.")
+        notes.append(f"On held-out rows {best} is likelier than trained: leave out --generator to have the better one.")
     if generated.finetuned is not None:
         notes.append(finetuning_note(generated.finetuned.to_json(), bool(generated.child.classes), tested))
     return tuple(notes)

@@ -56,7 +56,9 @@ from modelgpt_edge.requirement.wording import clean
     show_default=True,
     help="Draws of hidden units that the model is distilled from, 1, 2 or 4: fewer are quicker.",
 )
-@click.option("--generator", metavar="NAME", help="floor, linear or trained; the guard ships the better of the first two.")
+@click.option(
+    "--generator", metavar="NAME", help="floor, linear or trained. Default: which of the first two held-out rows favour."
+)
 @click.option(
     "--finetune",
     default="0",

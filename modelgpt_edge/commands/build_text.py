@@ -103,8 +103,7 @@ def _generator(report: dict[str, Any]) -> str:
     if report["requirement"]["kind"] == "regression":
         measure = "squared error of standardised values"
     text = f"{generator['name']}, in {generator['seconds']:.2f} s"
-    if generator["chosen_by"] == "user":
-        text += ", as --generator asks"
+    text += {"user": ", as --generator asks", "limits": ": the limits leave no hidden unit"}.get(generator["chosen_by"], "")
     linear = generator["blend"]["linear"]
     text += f", with {linear:.0%} of the linear model" if 0 < linear < 1 else ""
     others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])

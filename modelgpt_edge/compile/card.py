@@ -112,16 +112,17 @@ def _making(manifest: Manifest) -> list[str]:
         "trained": "hidden units drawn from the table, heads solved, what they say corrected by a meta-trained transformer",
     }
     finetune = generator["finetune"]
-    trained = "then all of it was fine-tuned" if was_finetuned(generator) else "nothing was trained"
+    after = "then all of it was fine-tuned on the table" if was_finetuned(generator) else "nothing was trained on the table"
     by = {
         "guard": "the guard chose it: it predicts held-out rows best",
         "user": "the user asked for it",
+        "limits": "no hidden unit fits the limits, or none was worth its place",
         "refit": "the package had it before its refit",
     }
     units = f"{architecture['units']:,} hidden units, distilled from {counted(architecture['draws'], 'draw')}"
     blend = generator["blend"]
     return [
-        f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}; {trained}.",
+        f"* Generator: {generator['name']} (seed {manifest.seed}): {how[generator['name']]}; {after}.",
         f"* Why this one: {by[generator['chosen_by']]}.",
         f"* Blend: {blend['linear']:.0%} linear model, temperature {figure(blend['temperature'])}.",
         *([] if finetune is None else [f"* Fine-tuning: {finetuning_told(finetune, bool(manifest.classes))}."]),

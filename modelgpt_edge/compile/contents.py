@@ -38,7 +38,8 @@ def describe(
     Args:
         columns: names of the table's columns but the label.
         scores: of the child, the plain linear model and the baseline, to be shown.
-        chosen_by: who chose the generator: ``guard``, ``user`` or, where weights were replaced, ``refit``.
+        chosen_by: who chose the generator: ``guard``, ``user``, ``limits`` where they left no room for what the user asked for,
+            or ``refit`` where weights were replaced.
     """
     child = generated.child
     kept = [c for c in compiled.candidates if c.kept]

@@ -57,7 +57,8 @@ class Match:
 
     Attributes:
         encoded: (M, D) rows, the training rows first.
-        places: (R,) places of the matched training rows among all of them.
+        rows: how many of them are training rows.
+        origin: (M,) the training row that each is, or was crossed from: its place among all of them.
         scores: (H, M, K) of the wide emission.
         worth: (P,) how much each of its units moves the scores.
         weight: (M,) of each row.
@@ -65,7 +66,8 @@ class Match:
 
     wide: Emission
     encoded: Floats
-    places: NDArray[np.intp]
+    rows: int
+    origin: NDArray[np.intp]
     scores: Floats
     worth: Floats
     weight: Floats
@@ -76,8 +78,8 @@ class Match:
         places = np.arange(len(ready.encoded))
         if len(places) > MOST_ROWS:
             places = np.sort(rng.permutation(len(places))[:MOST_ROWS])
-        real = ready.encoded[places]
-        encoded = np.concatenate([real, cross_rows(real, ready, CROSSED, rng)])
+        crossed, parents = cross_rows(ready.encoded[places], ready, CROSSED, rng)
+        encoded = np.concatenate([ready.encoded[places], crossed])
         hidden = wide.units.activate(encoded)
         merged = [wide.merge(mix) for mix in np.eye(len(wide.heads[0].bias), dtype=np.float32)]  # each kind of head alone
         width = encoded.shape[1]
@@ -86,7 +88,9 @@ class Match:
         if head.shape[1] > 1:
             head = head - head.mean(1, keepdims=True)  # a shift of all classes alike says nothing
         worth = np.linalg.norm(head, axis=1) * hidden.std(0)
-        return Match(wide, encoded, places, scores, worth, _curvature(scores.mean(0)))
+        return Match(
+            wide, encoded, len(places), np.concatenate([places, places[parents]]), scores, worth, _curvature(scores.mean(0))
+        )
 
     def smallest(self, units: Sequence[int], most: int) -> Distilled:
         """In the first number of units that is faithful, or else the last; `most` units are the wide emission itself."""
@@ -103,16 +107,17 @@ class Match:
         heads, rows, outputs = self.scores.shape
         flat = self.scores.transpose(1, 0, 2).reshape(rows, heads * outputs)
         weight, bias = _solve(features, flat, self.weight)
-        real = len(self.places)
-        said = (features[:real] @ weight + bias).reshape(real, heads, outputs).mean(1)
+        said = (features[: self.rows] @ weight + bias).reshape(self.rows, heads, outputs).mean(1)
         solved = Heads(
             np.ascontiguousarray(weight.reshape(-1, heads, outputs).transpose(1, 0, 2)), bias.reshape(heads, outputs)
         )
-        return Distilled(Emission(self.wide.encoder, kept, (solved,)), _divergence(self.scores[:, :real].mean(0), said))
+        return Distilled(Emission(self.wide.encoder, kept, (solved,)), _divergence(self.scores[:, : self.rows].mean(0), said))
 
 
-def cross_rows(encoded: Floats, ready: Prepared, count: int, rng: np.random.Generator) -> Floats:
+def cross_rows(encoded: Floats, ready: Prepared, count: int, rng: np.random.Generator) -> tuple[Floats, NDArray[np.intp]]:
     """Rows (count, D), each a random one of encoded (N, D) with some raw columns taken from another that lies near.
+
+    Also which one it was, (count,).
 
     The encoded columns of one raw column move together, so a category stays one.
     """
@@ -126,7 +131,7 @@ def cross_rows(encoded: Floats, ready: Prepared, count: int, rng: np.random.Gene
         near, least = np.where(nearer, candidate, near), np.where(nearer, distance, least)
     owner = np.unique(ready.encoder.owners(), return_inverse=True)[1]
     taken = rng.random((count, int(owner.max()) + 1)) < SWAPPED
-    return np.where(taken[:, owner], encoded[near], encoded[first])
+    return np.where(taken[:, owner], encoded[near], encoded[first]), first
 
 
 def _curvature(scores: Floats) -> Floats:

@@ -7,7 +7,7 @@ is chosen on the scores that are reported, so that what ships is never reported 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,18 +18,14 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Encoder, Floats
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters.blend import Blend, choose_blend
-from modelgpt_edge.parameters.correction import correct
 from modelgpt_edge.parameters.corrector import Corrector
-from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear
+from modelgpt_edge.parameters.emissions import GENERATORS, distil_all, emit_all, paired
 from modelgpt_edge.parameters.likelihood import smoothed_loss
-from modelgpt_edge.parameters.prepare import Prepared, encode, prepare
+from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
 FOLDS = 5
-# What competes, the first of equals ahead; the trained one where it is asked for.
-GENERATORS = ("floor", "linear", "trained")
 Progress = Callable[[float], None]
 T = TypeVar("T")
 
@@ -88,13 +84,8 @@ def gather(
         out, held = np.flatnonzero(splits[r] != k), np.flatnonzero(splits[r] == k)
         rng = np.random.default_rng([seed, r, k])
         ready, emissions = emit_all(rows.take(out), targets[out], schema, min(draws, 1), rng, 1, encoder)
-        if draws and (corrector or units < DRAW.total):
-            match = Match.of(emissions["floor"], ready, rng)
-            if corrector:
-                corrected = correct(match, corrector, ready, targets[out], schema.named, rng)
-                emissions["trained"] = corrected.distil(min(units, DRAW.total)).emission
-            if units < DRAW.total:
-                emissions["floor"] = match.distil(units).emission
+        width = (min(units, DRAW.total),)
+        emissions, _ = distil_all(emissions, ready, targets[out], schema, width, min(draws, 1), rng, corrector)
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 
@@ -104,24 +95,6 @@ def gather(
                 total[:, held] += scores[name] / repeats
             progress(done / len(jobs))
     return Evidence(totals, splits[0], repeats)
-
-
-def emit_all(
-    rows: Rows,
-    targets: Floats,
-    schema: Schema,
-    draws: int,
-    rng: np.random.Generator,
-    workers: int = 1,
-    encoder: Encoder | None = None,
-) -> tuple[Prepared, dict[str, Emission]]:
-    """What every generator emits for rows with targets, on one common encoder, fitted here where not given.
-
-    Without draws the floor is the linear model.
-    """
-    ready = prepare(rows, targets, schema, encoder)
-    linear = emit_linear(ready, targets)
-    return ready, {"linear": linear, "floor": emit_floor(ready, targets, DRAW, draws, rng, workers) if draws else linear}
 
 
 def split_folds(targets: Floats, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -170,11 +143,6 @@ def judge(evidence: Evidence, targets: Floats, generator: str | None = None) -> 
     winner = generator or min(losses, key=lambda name: losses[name])
     blend = choose_blend(paired(evidence.scores, winner), targets, winner)
     return Verdict(blend, scores[winner], scores["linear"], winner, losses)
-
-
-def paired(emitted: Mapping[str, T], generator: str) -> dict[str, T]:
-    """What a blend of a generator weighs: what it emitted itself, in the floor's place, and the linear model."""
-    return {"floor": emitted["trained" if generator == "trained" else "floor"], "linear": emitted["linear"]}
 
 
 def _cross_fitted(evidence: Evidence, targets: Floats, generator: str) -> Floats:

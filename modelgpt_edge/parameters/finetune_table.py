@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from modelgpt_edge.child import Child, Floats
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.correction import distil_all
 from modelgpt_edge.parameters.corrector import Corrector
-from modelgpt_edge.parameters.evidence import emit_all, paired
+from modelgpt_edge.parameters.emissions import distil_all, emit_all, paired
 from modelgpt_edge.parameters.finetune import Finetuned, Remake, finetune
 from modelgpt_edge.parameters.floor import fuse
 from modelgpt_edge.parameters.gradient import Structure

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.child import Child, Encoder, Floats, softmax
 from modelgpt_edge.data.table import Labels, Rows, Table
 from modelgpt_edge.parameters.blend import Blend, choose_blend
-from modelgpt_edge.parameters.correction import distil_all, read_corrector
 from modelgpt_edge.parameters.corrector import Corrector
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, paired, split_folds
+from modelgpt_edge.parameters.emissions import distil_all, emit_all, paired, read_corrector
+from modelgpt_edge.parameters.evidence import Evidence, gather, judge, split_folds
 from modelgpt_edge.parameters.finetune import Finetuned
 from modelgpt_edge.parameters.finetune_table import finetune_table, trained_scores
 from modelgpt_edge.parameters.floor import Emission, fuse
@@ -103,6 +103,7 @@ def generate(
     """
     start = time.perf_counter()
     classes = table.schema.classes
+    generator = generator if any(units) else "linear"
     corrector = read_corrector(classes) if generator == "trained" else None
     standard = Standard(0.0, 1.0) if classes else Standard.of(np.asarray(table.sample.labels, np.float64))
     with threadpool_limits(1, "blas"):

@@ -15,9 +15,8 @@ from modelgpt_edge.child import Child, Encoder, Floats
 from modelgpt_edge.data.table import Table
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.correction import distil_all, read_corrector
 from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import emit_all, paired
+from modelgpt_edge.parameters.emissions import distil_all, emit_all, paired, read_corrector
 from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear, fuse
 from modelgpt_edge.parameters.prepare import MOST_COLUMNS, Prepared, Standard, targets_of
 from modelgpt_edge.parameters.relevance import relevance

@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.child import Floats
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, judge, split_folds
+from modelgpt_edge.parameters.emissions import emit_all
+from modelgpt_edge.parameters.evidence import Evidence, judge, split_folds
 from modelgpt_edge.parameters.likelihood import row_losses
 from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs

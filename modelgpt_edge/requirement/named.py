@@ -54,6 +54,7 @@ ASKED = re.compile(rf"{ASKS.pattern}(?:(?!{END.pattern})[^,:])*")
 REFUSED = re.compile(
     r"(?<!, )\b(?:irrelevant|unimportant|useless|meaningless|worthless|unreliable|unneeded|unused|prohibited|hidden|off limits"
     r"|ignored|disregarded|excluded|omitted|dropped|skipped|removed|deleted|discarded|neglected|avoided|forbidden|banned"
+    r"|neutral|(?:just|only|merely) an?|tells? (?:us |you )?nothing|missing"
     r"|(?<=: )(?:ignore|drop|skip|exclude|omit|remove)|out|aside|away"
     r"|not (?:to )?(?:be )?(?:\w+ )?(?:used|needed|matters?|important|relevant|allowed|considered|included|counts?|helps?"
     r"|helpful|useful|reliable|trusted|known|available|(?:an? )?(?:inputs?|features?)))\b"

@@ -17,7 +17,7 @@ from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import emit_all
+from modelgpt_edge.parameters.emissions import emit_all
 from modelgpt_edge.parameters.floor import fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, sketch_encoder
 from modelgpt_edge.parameters.units import DRAW

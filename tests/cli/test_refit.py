@@ -27,7 +27,8 @@ from modelgpt_edge.gate import compare
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import CARD, GOLDEN, MANIFEST, TRUTH, sealed
 from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge
+from modelgpt_edge.parameters.emissions import emit_all
+from modelgpt_edge.parameters.evidence import Evidence, gather, judge
 from modelgpt_edge.parameters.prepare import classification_targets, encode
 from modelgpt_edge.refit import refit
 from modelgpt_edge.runtime.opening import open_package

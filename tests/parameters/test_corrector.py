@@ -164,9 +164,10 @@ def test_of_a_wide_table_the_most_relevant_columns_are_read(table, monkeypatch):
     ready, targets, match = table
     monkeypatch.setattr("modelgpt_edge.parameters.correction.COLUMNS", 2)
     weight = np.where(np.isin(ready.encoder.owners(), ["n2", "w"]), 0.9, 0.01).astype(np.float32)
-    corrector, blind = in_numpy(loud()), replace(ready, relevance=weight)
+    monkeypatch.setattr("modelgpt_edge.parameters.correction.relevance", lambda encoded, labels: weight)
+    corrector = in_numpy(loud())
     scores = [
-        correct(match, corrector, blind, targets, named, np.random.default_rng(0)).scores for named in ((), ("n0",), ("n2",))
+        correct(match, corrector, ready, targets, named, np.random.default_rng(0)).scores for named in ((), ("n0",), ("n2",))
     ]
     assert np.array_equal(scores[0], scores[1]), "n0 isn't read"
     assert not np.array_equal(scores[0], scores[2])
@@ -184,7 +185,7 @@ def shipped(monkeypatch, tmp_path):
     path = tmp_path / "corrector.safetensors"
     facts = {"format": FORMAT, "architecture": json.dumps(asdict(TINY))}
     save_file({name: p.detach().numpy() for name, p in loud().named_parameters()}, path, facts)
-    monkeypatch.setattr("modelgpt_edge.parameters.correction.SHIPPED", path)
+    monkeypatch.setattr("modelgpt_edge.parameters.emissions.SHIPPED", path)
 
 
 def test_the_trained_generator_competes_and_ships_where_it_is_asked_for(shipped):

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.parameters import distil, evidence
 from modelgpt_edge.parameters.distil import FAITHFUL, PENALTY, SURE, Match, cross_rows
-from modelgpt_edge.parameters.evidence import emit_all
+from modelgpt_edge.parameters.emissions import emit_all
 from modelgpt_edge.parameters.generate import generate
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, encode, prepare
 from modelgpt_edge.schema import Column, Schema
@@ -77,7 +77,7 @@ def explained(mask, crossed, encoded):
 def test_crossed_rows_are_whole_columns_of_two_rows_of_the_table():
     rows = rows_of(2)
     ready = prepare(rows, targets_of(rows, 2), schema_of(rows, 2))
-    crossed = cross_rows(ready.encoded, ready, 300, np.random.default_rng(1))
+    crossed, _ = cross_rows(ready.encoded, ready, 300, np.random.default_rng(1))
     owners = np.array(ready.encoder.owners())
     names = list(dict.fromkeys(owners))
     assert set(names) == {"a", "b", "c", "day", "word", "other"}
@@ -96,7 +96,7 @@ def test_a_crossed_row_takes_some_columns_of_a_row_that_lies_near():
     numbers = np.random.default_rng(0).normal(size=(20, 300)).astype(np.float32)
     rows = Rows({f"c{i}": column for i, column in enumerate(numbers)}, {}, np.arange(300) % 2)
     ready = prepare(rows, targets_of(rows, 2), schema_of(rows, 2))
-    crossed = cross_rows(ready.encoded, ready, 2_000, np.random.default_rng(1))[:, :20]
+    crossed = cross_rows(ready.encoded, ready, 2_000, np.random.default_rng(1))[0][:, :20]
     raw = ready.encoded[:, :20]
     same = (crossed[:, None] == raw).mean(2)  # (2000, 300): the share of columns that a crossed row has of each row
     share = np.sort(same, axis=1)
@@ -114,7 +114,7 @@ def test_a_crossed_row_takes_some_columns_of_a_row_that_lies_near():
 def test_the_match_is_made_on_the_training_rows_first_and_on_what_the_wide_one_says_there():
     rows = rows_of(3)
     match, ready = matched(rows, 3, draws=2)
-    assert len(match.places) == 200
+    assert match.rows == 200
     assert np.array_equal(match.encoded[:200], ready.encoded)
     assert len(match.encoded) == 200 + distil.CROSSED
     np.testing.assert_allclose(match.scores, match.wide.scores(match.encoded), atol=2e-3)
@@ -125,7 +125,7 @@ def test_the_match_is_made_on_the_training_rows_first_and_on_what_the_wide_one_s
 def test_of_many_rows_some_are_matched_on(monkeypatch):
     monkeypatch.setattr(distil, "MOST_ROWS", 50)
     match, ready = matched(rows_of(2), 2)
-    assert len(match.places) == 50
+    assert match.rows == 50
     real = {row.tobytes() for row in ready.encoded}
     assert len({row.tobytes() for row in match.encoded[:50]} & real) == 50
 

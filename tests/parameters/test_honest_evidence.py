@@ -6,7 +6,8 @@ import pytest
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.parameters import evidence as evidence_module
 from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.evidence import Evidence, emit_all, gather, judge, split_folds
+from modelgpt_edge.parameters.emissions import emit_all
+from modelgpt_edge.parameters.evidence import Evidence, gather, judge, split_folds
 from modelgpt_edge.parameters.prepare import encode
 from modelgpt_edge.parameters.score import classification_score
 from modelgpt_edge.schema import Column, Schema

@@ -89,7 +89,7 @@ def test_naming_a_column_moves_relevance_to_all_its_encoded_columns(fitted):
     plain = prepare(rows, targets, schema_of(numbers, words))
     encoder = plain.encoder if fitted else None
     asked = prepare(rows, targets, schema_of(numbers, words, named=["w", "gaps"]), encoder)
-    raised = plain.relevance * np.where(np.array(plain.encoder.owners()) == "x", 1, 1 + 256 / 64)
+    raised = plain.relevance * np.where(np.array(plain.encoder.owners()) == "x", 1, 1 + 128 / 64)
     assert np.array_equal(asked.encoded, plain.encoded)
     np.testing.assert_allclose(asked.relevance, raised / raised.sum(), rtol=1e-6)
 

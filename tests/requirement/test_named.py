@@ -47,6 +47,10 @@ def test_columns_are_named_by_their_words(task: str, expected: set[str]) -> None
     ("task", "expected"),
     [
         ("ignore the id", set()),
+        ("predict the label from age; the id is just a row number", {"age"}),
+        ("predict the label from age. The zip tells nothing", {"age"}),
+        ("income is missing in most rows, so predict the label from age", {"age"}),
+        ("predict the label from age by gender-neutral means", {"age"}),
         ("predict the label without age", set()),
         ("predict the label from age, not by gender", {"age"}),
         ("predict the label from everything except zip", set()),
