@@ -5,6 +5,7 @@ An entry point loads to one `Target` or a tuple of them. A plug-in that is broke
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from modelgpt_edge.errors import InputError
@@ -15,6 +16,12 @@ from modelgpt_edge.targets.target import Target
 GROUP = "modelgpt_edge.targets"
 
 
+@lru_cache(maxsize=1)
+def registered() -> tuple[EntryPoint, ...]:
+    """The entry points of all installed packages, looked for once in a process: that takes tens of milliseconds."""
+    return tuple(entry_points(group=GROUP))
+
+
 def load_plugins() -> tuple[Target, ...]:
     """All out-of-tree targets, in the order of their entry points' names.
 
@@ -22,7 +29,7 @@ def load_plugins() -> tuple[Target, ...]:
         InputError: a plug-in doesn't import, isn't a target, fails `check_target`, or takes a name that is in use.
     """
     found: list[Target] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+    for entry in sorted(registered(), key=lambda e: (e.name, e.value)):
         for target in _load(entry):
             findings = check_target(target, (*BUILTIN, *found))
             if target in found or target in BUILTIN:

@@ -182,7 +182,7 @@ def acme(patients: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
     module.BOARD = ACME  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "acme", module)
-        patch.setattr(plugins, "entry_points", lambda group: [EntryPoint("acme", "acme:BOARD", plugins.GROUP)])
+        patch.setattr(plugins, "registered", lambda: (EntryPoint("acme", "acme:BOARD", plugins.GROUP),))
         return build(patients, tmp_path_factory.mktemp("acme") / "acme.edge", "acme-board", "x86")
 
 

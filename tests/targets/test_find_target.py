@@ -29,7 +29,7 @@ def acme(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def register(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
     entries = [EntryPoint(f"plug{i}", value, plugins.GROUP) for i, value in enumerate(values)]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries if group == plugins.GROUP else [])
+    monkeypatch.setattr(plugins, "registered", lambda: tuple(entries))
 
 
 @pytest.mark.parametrize(
