@@ -21,7 +21,9 @@ def logistic_head(problem: Problem, start: RidgeHead) -> tuple[Floats, Floats]:
     """The logistic head, coordinates (R, K) and offset (K,), warm-started from the ridge head."""
     coordinates = problem.left * problem.values
     first = np.concatenate([start.coordinates, start.offset[None]])
-    w = solve_logistic(coordinates, problem.targets, PENALTY * start.penalty, first)
+    # The ridge penalty is for all rows; those at hand may be a sample of them.
+    penalty = PENALTY * start.penalty * len(coordinates) / problem.rows
+    w = solve_logistic(coordinates, problem.targets, penalty, first)
     return w[:-1], w[-1]
 
 

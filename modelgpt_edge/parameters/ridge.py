@@ -56,11 +56,12 @@ def decompose(features: Floats, targets: Floats) -> Problem:
     mean, target_mean = features.mean(0), targets.mean(0)
     centred = features - mean
     if len(centred) <= centred.shape[1]:
-        squared, left = _eigh(centred @ centred.T)
+        # Centred rows sum to nothing, so one direction of them is rounding noise.
+        squared, left = _eigh(centred @ centred.T, len(centred) - 1)
         values = np.sqrt(squared)
         right = (centred.T @ left) / values
     else:
-        squared, right = _eigh(centred.T @ centred)
+        squared, right = _eigh(centred.T @ centred, centred.shape[1])
         values = np.sqrt(squared)
         left = (centred @ right) / values
     return Problem(left, right, values, left.T @ (targets - target_mean), targets, mean, target_mean, len(targets))
@@ -72,16 +73,17 @@ def decompose_sums(sums: GramSums, features: Floats, targets: Floats) -> Problem
     target_mean = (sums.targets / sums.rows).astype(np.float32)
     gram = sums.gram - np.outer(sums.features, sums.features) / sums.rows
     cross = sums.cross - np.outer(sums.features, sums.targets) / sums.rows
-    squared, right = _eigh(gram)
+    squared, right = _eigh(gram, len(gram))
     values = np.sqrt(squared)
     left = ((features - mean) @ right) / values
     projected = ((right.T @ cross) / values[:, None]).astype(np.float32)
     return Problem(left, right, values, projected, targets, mean, target_mean, sums.rows)
 
 
-def _eigh(gram: NDArray[np.floating]) -> tuple[Floats, Floats]:
+def _eigh(gram: NDArray[np.floating], most: int) -> tuple[Floats, Floats]:
+    """Eigenvalues (R,), the largest first, and vectors (P, R), at most so many; those that are rounding noise are left out."""
     squared, vectors = np.linalg.eigh(gram.astype(np.float64))
-    keep = max(1, int((squared > squared[-1] * NOISE).sum()))
+    keep = max(1, min(most, int((squared > squared[-1] * NOISE).sum())))
     squared = np.maximum(squared[::-1][:keep], 1e-12)
     return squared.astype(np.float32), np.ascontiguousarray(vectors[:, ::-1][:, :keep], dtype=np.float32)
 

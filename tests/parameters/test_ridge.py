@@ -68,6 +68,17 @@ def test_leave_one_out_equals_refits(rows, width, outputs):
         assert np.abs(predictions - expected).max() < allowed * max(1, np.abs(expected).max())
 
 
+@pytest.mark.parametrize("rows", [3, 4, 5, 8])
+def test_leave_one_out_of_a_few_rows_of_many_columns_knows_no_direction_of_rounding_noise(rows):
+    for seed in range(20):
+        features, targets = problem_of(rows, 500, offset=4.0, seed=seed)
+        problem = decompose(features, targets)
+        assert len(problem.values) <= rows - 1
+        penalty = 1e-2 * problem.total
+        got = leave_one_out(problem, np.array([penalty]))[0]
+        assert np.abs(got - refitted(features, targets, penalty)).max() < 1e-4
+
+
 def test_leave_one_out_is_not_the_fit_itself():
     features, targets = problem_of(12, 30)
     problem = decompose(features, targets)
