@@ -11,9 +11,9 @@ import click
 from modelgpt_edge.commands.build_text import build_text, resolved, sizes_table
 from modelgpt_edge.commands.options import FORCE, JSON, TOKEN_FILE
 from modelgpt_edge.commands.printing import Progress, print_json, progress_bar
-from modelgpt_edge.commands.quantity import read_bytes, read_latency, read_seconds
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.requirement.wording import clean
 
 

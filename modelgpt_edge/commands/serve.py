@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import click
 
 from modelgpt_edge.commands.options import JSON, TOKEN_FILE
-from modelgpt_edge.commands.quantity import read_bytes, read_seconds
 from modelgpt_edge.errors import InputError, TargetUnavailableError
+from modelgpt_edge.requirement.option_quantities import read_bytes, read_seconds
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "threadpoolctl")
 LOCAL = ("127.0.0.1", "::1", "localhost")

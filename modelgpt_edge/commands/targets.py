@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def command(as_json: bool) -> None:
     """List the devices that can be built for, and how each is checked on this machine."""
     from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
+    from modelgpt_edge.targets.listing import checked_here, described
     from modelgpt_edge.targets.registry import list_targets
 
     targets = list_targets()
@@ -33,7 +34,9 @@ def command(as_json: bool) -> None:
         sizes = [f"{size(n)} {what}" for n, what in ((target.flash_bytes, "flash"), (target.ram_bytes, "RAM")) if n]
         return ", ".join(sizes)
 
-    rows = [[t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), limits(t), _checked(t, emulators)] for t in targets]
+    rows = [
+        [t.name, ", ".join(t.aliases), t.title, ", ".join(t.backends), limits(t), checked_here(t, emulators)] for t in targets
+    ]
     click.echo(table(["target", "also called", "device", "backends", "at least", "checked here"], rows))
     click.echo("  backends: in order of preference; at least: what a small device of the name has, a build's budget")
     click.echo("  checked here: whether artefacts run before they ship, on this machine or in an emulator\n")
@@ -41,27 +44,3 @@ def command(as_json: bool) -> None:
     for name, found in missing.items():
         state = f"works here, {found.version}" if found.available else f"not here: {found.reason}"
         click.echo(f"{name}: {state}{f'. {found.how_to_get_it}' if found.how_to_get_it else ''}")
-
-
-def described(
-    targets: Sequence[Target], backends: Mapping[str, Availability], emulators: Mapping[str, Availability]
-) -> list[dict[str, object]]:
-    """Targets as JSON values, with the backends that work here and how an artefact would be checked."""
-    return [
-        t.to_json()
-        | {
-            "available": {b: backends[b].available for b in t.backends if b in backends},
-            "checked_here": _checked(t, emulators),
-        }
-        for t in targets
-    ]
-
-
-def _checked(target: Target, emulators: Mapping[str, Availability]) -> str:
-    """How an artefact would be checked here and now."""
-    from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_HERE
-
-    if target.checked == RUNS_HERE:
-        return RUNS_HERE if target.is_here else BUILT_NOT_RUN
-    there = target.emulator is not None and emulators[target.emulator].available
-    return target.checked if there or target.checked == BUILT_NOT_RUN else f"{BUILT_NOT_RUN}: no {target.emulator}"

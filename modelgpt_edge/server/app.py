@@ -125,8 +125,8 @@ async def _targets(request: Request) -> Response:
 
 
 def _described() -> list[dict[str, object]]:
-    from modelgpt_edge.commands.targets import described
     from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
+    from modelgpt_edge.targets.listing import described
     from modelgpt_edge.targets.registry import list_targets
 
     backends, emulators = ({name: p.probe() for name, p in known.items()} for known in (BACKENDS, EMULATORS))

@@ -12,9 +12,9 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from modelgpt_edge.commands.quantity import read_bytes, read_latency, read_seconds
 from modelgpt_edge.errors import ModelgptEdgeError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.server import archive, bodies
 from modelgpt_edge.server.errors import RequestError, error_json, status_of
 from modelgpt_edge.server.events import Told, event, progress_events

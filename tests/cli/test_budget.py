@@ -12,9 +12,9 @@ import pytest
 
 from modelgpt_edge.architecture.architecture import SIZES
 from modelgpt_edge.architecture.cost import file_bytes
-from modelgpt_edge.commands.quantity import read_bytes, read_latency
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.distil import FAITHFUL
+from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency
 from modelgpt_edge.targets.native.toolchain import find_compiler
 
 pytestmark = pytest.mark.usefixtures("one_repeat")

@@ -11,10 +11,10 @@ from sklearn.metrics import accuracy_score, log_loss
 
 import modelgpt_edge
 from modelgpt_edge.child_file import CHILD, read_child
-from modelgpt_edge.commands.quantity import read_seconds
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.manifest import CARD, MANIFEST
 from modelgpt_edge.refit import refit
+from modelgpt_edge.requirement.option_quantities import read_seconds
 
 TASK = ("--task", "predict the kind", "--label", "kind", "--draws", 1, "--generator", "floor", "--backend", "onnxruntime")
 LONG = 60  # seconds that patience ends long before
