@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+# A shell without job control starts what runs in its background with SIGINT ignored, and what a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Row = dict[str, Any]
 

@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="modelgpt-edge", description=DESCRIPTION, version=version("modelgpt-edge"), lifespan=life)
     app.add_middleware(_Counted)
-    for kind in (ModelgptEdgeError, ClientDisconnect, HTTPException, RequestValidationError):
+    for kind in (ModelgptEdgeError, ClientDisconnect, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _on_error)
     app.get("/healthz")(_healthz)
     guarded = [Depends(_guard)]
@@ -143,7 +143,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         error = RequestError(422, f"an option can't be used: {first['msg']}", where=where, seen=first.get("input"), close=True)
     elif isinstance(error, HTTPException):
         error = RequestError(error.status_code, error.detail, where=request.url.path, cure="See /docs for the routes.")
-    assert isinstance(error, ModelgptEdgeError)
+    elif not isinstance(error, ModelgptEdgeError):  # the last resort: it is logged, and told without what it says
+        error = RequestError(500, "an internal error", where="server", cure="Report it, with the request.", close=True)
     headers = {}
     if isinstance(error, RequestError):
         if error.retry_after is not None:

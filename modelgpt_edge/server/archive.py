@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -42,13 +42,14 @@ def unpack(source: BinaryIO, most_bytes: int, most_files: int = 100_000) -> Iter
             for count, member in enumerate(archive):
                 if member.isdir():
                     continue
+                # A sparse file is read as more than was sent, and its header may claim less than nothing.
+                if not member.isfile() or member.issparse() or member.size < 0 or not safe(member.name):
+                    what = "a member of the archive leaves its folder, or is no file"
+                    raise PackageError(what, where="tar", seen=member.name, cure=CURE)
                 left -= member.size
                 if left < 0 or count >= most_files:
                     seen, cure = f"{count + 1:,} files", f"At most {most_bytes:,} bytes in {most_files:,} files are taken."
                     raise PackageError("the archive unpacks to too much", where="tar", seen=seen, cure=cure)
-                if not member.isfile() or not safe(member.name):
-                    what = "a member of the archive leaves its folder, or is no file"
-                    raise PackageError(what, where="tar", seen=member.name, cure=CURE)
                 file = archive.extractfile(member)
                 yield str(PurePosixPath(member.name)), file.read() if file else b""
     except (tarfile.TarError, EOFError, ValueError) as error:
@@ -61,9 +62,20 @@ def safe(name: str) -> bool:
     return bool(pure.parts) and not (pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or "\0" in name)
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files whose names are `safe` into a folder."""
-    for name, content in files.items():
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[str]:
+    """Write files whose names are `safe` into a folder, one after the other as they come; their names.
+
+    Raises:
+        PackageError: a file can't be written: its name is too long or that of a folder, or the disk is full.
+    """
+    names = []
+    for name, content in files:
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            cure = "Give shorter names, and none twice."
+            raise PackageError(f"a file can't be unpacked: {error.strerror}", where="tar", seen=name, cure=cure) from error
+        names.append(name)
+    return names

@@ -162,6 +162,11 @@ class Batcher(Generic[J, R]):
             futures = self._launch([w.job for w in batch])
         except MemoryError:
             short = batch
+        except Exception as error:  # a launch that fails as a whole: nobody may wait for it until their time is out
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return
         else:
             told = await asyncio.gather(*(self._answer(w, f, len(batch), start) for w, f in zip(batch, futures)))
             short = [w for w, done in zip(batch, told) if not done]

@@ -230,5 +230,6 @@ def _named(request: Request) -> str:
 def _file_name(given: str, ending: str) -> str:
     """A file name as near to the client's as is safe."""
     stem = PurePosixPath(given.replace("\\", "/")).name.removesuffix(Path(given).suffix)
-    clean = re.sub(r"[^\w.-]+", "_", stem).strip(".")[:80] or "table"
-    return clean + re.sub(r"[^\w.]+", "", ending)[:20]
+    # At most 4 bytes a character, and 255 in a name.
+    clean = re.sub(r"[^\w.-]+", "_", stem).strip(".")[:50] or "table"
+    return clean + re.sub(r"[^\w.]+", "", ending)[:10]

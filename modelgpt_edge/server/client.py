@@ -108,7 +108,7 @@ def build_remotely(
 def _install(tar: bytes, out: Path, force: bool) -> None:
     files = dict(unpack(io.BytesIO(tar), MOST_BYTES))
     with tempfile.TemporaryDirectory(prefix="modelgpt-edge-") as name:
-        write_files(Path(name), files)
+        write_files(Path(name), files.items())
         vouched = {*open_package(name).manifest.files, "manifest.json", "checks.json"}
     strange = sorted(set(files) - vouched)
     if strange:

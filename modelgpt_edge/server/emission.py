@@ -37,7 +37,6 @@ from modelgpt_edge.server.errors import error_json, status_of
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob
 
 Tell = Callable[[str, float], None]
-MOST_UNITS = DRAW.total * 4
 
 
 def do(job: Job, tell: Tell = lambda stage, share: None) -> Result:

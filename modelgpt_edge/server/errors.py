@@ -59,7 +59,9 @@ def error_json(error: ModelgptEdgeError, hidden: Mapping[str, str] | None = None
     values = {"error": error.what, "where": error.where, "seen": seen[:200], "cure": error.cure}
     for text, instead in (hidden or {}).items():
         values = {name: value.replace(text, instead) for name, value in values.items()}
-    return {**values, "code": error.exit_code}
+    # Half a surrogate pair, as JSON and tars may hold, is no text that can be sent.
+    sent = {name: value.encode("utf-8", "backslashreplace").decode() for name, value in values.items()}
+    return {**sent, "code": error.exit_code}
 
 
 def error_of(values: Mapping[str, Any]) -> ModelgptEdgeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -63,36 +63,35 @@ def _json(values: Any) -> bytes:
 async def _users(request: Request, folder: Path, service: Service) -> tuple[dict[str, Path], Path | None]:
     """Every user's table by name, and the template's folder where it came along."""
     limits, count, kind = limits_of(service), service.metrics.received.inc, bodies.content_type(request)
+    users: dict[str, Path] = {}
     if kind == bodies.TAR:
         upload = await bodies.save_body(request, folder, limits, count)
-        files = await asyncio.to_thread(_unpacked, upload.path, folder / "users", limits.bytes)
-        return {_user(Path(name).name.partition(".")[0]): folder / "users" / name for name in files}, None
+        for name in await asyncio.to_thread(_unpacked, upload.path, folder / "users", limits.bytes):
+            _add(users, PurePosixPath(name).name.removesuffix(".gz").rsplit(".", 1)[0], folder / "users" / name)
+        return users, None
     if kind != bodies.MULTIPART:
         raise bodies.wrong_type(kind, [bodies.MULTIPART, bodies.TAR])
-    users: dict[str, Path] = {}
     package = None
     for part in await bodies.save_parts(request, folder, limits, count, MOST_USERS):
         if part.name == "template":
             package = folder / "template"
             await asyncio.to_thread(_unpacked, part.path, package, limits.bytes)
-        elif part.name in users:
-            cure = "Give each user a name of their own."
-            raise RequestError(422, "two tables are of one user", where="body", seen=part.name, cure=cure)
         else:
-            users[_user(part.name)] = part.path
+            _add(users, part.name, part.path)
     return users, package
 
 
-def _user(name: str) -> str:
+def _add(users: dict[str, Path], name: str, table: Path) -> None:
     if not re.fullmatch(r"[\w@][\w.@-]{0,99}", name):
         cure = "Use letters, digits, '.', '_', '-' and '@'."
         raise RequestError(422, "this can't be a user's name", where="body", seen=name, cure=cure)
-    return name
+    if name in users:
+        cure = "Give each user a name of their own."
+        raise RequestError(422, "two tables are of one user", where="body", seen=name, cure=cure)
+    users[name] = table
 
 
 def _unpacked(tar: Path, folder: Path, most: int) -> list[str]:
     """Unpack a tar; the names of its files, of which those of packages lie beside their manifest."""
     with tar.open("rb") as file:
-        files = dict(archive.unpack(file, most, MOST_USERS))
-    archive.write_files(folder, files)
-    return list(files)
+        return archive.write_files(folder, archive.unpack(file, most, MOST_USERS))

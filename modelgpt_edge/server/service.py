@@ -45,6 +45,8 @@ class Service:
         )
         self._uploads = 0
         self._builds, self._refits = asyncio.Semaphore(settings.builds), asyncio.Semaphore(settings.builds)
+        # A part of the room for all refits together, so that others get theirs.
+        self._refitted = asyncio.Semaphore(max(1, settings.queue // 2))
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -107,11 +109,9 @@ class Service:
         """Weights for many tables of one request; a fault of one is its own."""
         if self._refits.locked():
             raise _full(SOON)
-        # A part of the room, so that others get theirs.
-        window = asyncio.Semaphore(max(1, self.settings.queue // 2))
 
         async def one(job: RefitJob) -> Result:
-            async with window:
+            async with self._refitted:
                 try:
                     return (await self._emit(job, patient=True)).result
                 except RequestError as error:

@@ -14,16 +14,19 @@ def read_token(file: str | None) -> str | None:
     """The token in a file, or else in the environment; None where neither is given.
 
     Raises:
-        InputError: the file can't be read, or holds no token.
+        InputError: the file can't be read, or what is given is no token.
     """
-    if file is None:
-        return os.environ.get(VARIABLE) or None
-    try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        cure = "Give a text file that you may read."
-        raise InputError("the token can't be read", where="--token-file", seen=file, cure=cure) from error
+    where, text = VARIABLE, os.environ.get(VARIABLE, "")
+    if file is not None:
+        where = "--token-file"
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            cure = "Give a text file that you may read."
+            raise InputError("the token can't be read", where=where, seen=file, cure=cure) from error
+    elif not text:
+        return None
+    token = text.strip()
     if not token.isascii() or not token.isprintable() or not token:
-        cure = "Write one line of letters and digits into it."
-        raise InputError("this is no token", where="--token-file", seen=file, cure=cure)
+        raise InputError("this is no token", where=where, seen=file, cure="Give one line of letters and digits.")
     return token

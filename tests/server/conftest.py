@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,23 +35,47 @@ class Serving:
     def workers(self) -> list[int]:
         """Process ids of its workers, multiprocessing's own helper left out."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        children = [int(child) for task in tasks for child in told(task / "children").split()]
+        return [child for child in children if b"spawn_main" in told(Path(f"/proc/{child}/cmdline"))]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Its workers stand still meanwhile: what is asked for waits, however quick or slow this machine is."""
+        workers = self.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric that is there."""
         wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.rpartition(" ")[0] == wanted), 0.0)
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        """Until something is so; a minute is more than any machine needs."""
+        end = time.monotonic() + 60
+        while not true():
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
     def connect(self) -> socket.socket:
         """A bare connection."""
         host, _, port = self.url.removeprefix("http://").partition(":")
         return socket.create_connection((host, int(port)), timeout=30)
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+
+def told(path: Path) -> bytes:
+    """What /proc tells; nothing of a thread or process that has just ended."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 Start = Callable[..., "contextlib.AbstractContextManager[Serving]"]

@@ -15,7 +15,7 @@ from modelgpt_edge.server.packages import Packages
 
 def _tar(*members: tuple[tarfile.TarInfo, bytes]) -> io.BytesIO:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for member, content in members:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -31,7 +31,7 @@ def _kind(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
 
 def test_what_is_packed_is_unpacked_and_the_same_files_give_the_same_bytes(tmp_path):
     files = {"a.txt": b"1", "variants/x/model.so": bytes(range(256)) * 9, "empty": b""}
-    write_files(tmp_path, files)
+    assert write_files(tmp_path, files.items()) == list(files)
     assert folder_files(tmp_path) == files
     assert pack(folder_files(tmp_path)) == pack(dict(sorted(files.items())))
     assert dict(unpack(io.BytesIO(pack(files)), 10_000)) == files
@@ -54,6 +54,25 @@ UNSAFE = {
 def test_a_member_that_is_not_a_file_of_the_folder_is_refused(case):
     with pytest.raises(PackageError, match="leaves its folder, or is no file"):
         list(unpack(_tar((tarfile.TarInfo("fine"), b"x"), UNSAFE[case]), 1000))
+
+
+def _claiming(**headers: str) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo("claims")
+    member.pax_headers = {f"GNU.sparse.{name}": value for name, value in headers.items()}
+    return member, b""
+
+
+def test_a_header_cannot_claim_room_or_zeros_that_were_not_sent():
+    many = str(1 << 40)
+    for claim in ({"realsize": f"-{many}"}, {"map": f"{many},0", "size": many, "major": "0", "minor": "1"}):
+        with pytest.raises(PackageError, match="is no file"):
+            list(unpack(_tar(_claiming(**claim), (tarfile.TarInfo("after"), b"x" * 2000)), 1000))
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "taken/below"])
+def test_a_file_that_cannot_be_written_is_told(name, tmp_path):
+    with pytest.raises(PackageError, match="can't be unpacked"):
+        write_files(tmp_path, [("taken", b"x"), (name, b"x")])
 
 
 def test_too_much_is_refused():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from safetensors.numpy import save
@@ -117,12 +115,7 @@ def test_an_upload_that_is_cut_short_is_forgotten(server, csv):
     for _ in range(3):
         with server.connect() as wire:
             wire.sendall(_head(len(csv) + 1000) + csv)
-    for _ in range(100):
-        if server.metric("modelgpt_requests_total", route="/v1/parameters", status="499") == before + 3:
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("the server still waits for the rest")
+    server.wait(lambda: server.metric("modelgpt_requests_total", route="/v1/parameters", status="499") == before + 3)
     with server.client() as client:
         assert client.post("/v1/parameters", params=TASK, content=csv, headers=CSV).status_code == 200
     assert server.metric("modelgpt_accepted") == 0

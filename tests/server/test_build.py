@@ -68,13 +68,13 @@ def test_events_tell_the_stages_in_order_and_then_where_the_package_is(server, c
     assert package["report"]["requirement"]["classes"] == ["ill", "well"]
     assert "/tmp" not in json.dumps(package), "a path of the server shows"
     for _ in range(2):
-        content = httpx.get(server.url + package["url"]).content
+        content = httpx.get(server.url + package["url"], timeout=60).content
         assert sha256(content).hexdigest() == package["sha256"]
         assert len(content) == package["bytes"]
     files = dict(unpack(io.BytesIO(content), 1 << 24))
     assert files.pop(MEASURED)
     assert files == _files(local)
-    missing = httpx.get(f"{server.url}/v1/packages/{package['id'][:-1]}")
+    missing = httpx.get(f"{server.url}/v1/packages/{package['id'][:-1]}", timeout=60)
     assert missing.status_code == 404
     assert "Build it again" in missing.json()["cure"]
 
@@ -201,7 +201,7 @@ def test_the_token_goes_along_and_a_wrong_one_is_told(serve, cli, csv, tmp_path,
             assert "WARNING" not in ran.err
         ran = cli(*common, "--server", serving.url, "--token-file", tmp_path / "token", "--out", tmp_path / "a.edge")
         assert ran.code == 0, ran.err
-        monkeypatch.setenv("MODELGPT_EDGE_TOKEN", "secret-words")
+        monkeypatch.setenv("MODELGPT_EDGE_TOKEN", "secret-words\n")
         ran = cli(*common, "--server", serving.url, "--out", tmp_path / "b.edge")
         assert ran.code == 0, ran.err
         # Refused while it is still being sent: the reason must come through.
@@ -212,6 +212,16 @@ def test_the_token_goes_along_and_a_wrong_one_is_told(serve, cli, csv, tmp_path,
         assert "WARNING" not in ran.err
     assert _files(tmp_path / "a.edge") == _files(tmp_path / "b.edge")
     assert not (tmp_path / "no.edge").exists()
+
+
+def test_a_file_name_of_any_length_and_script_is_taken(server, csv):
+    with server.client() as client:
+        answer = client.post(
+            "/v1/build",
+            params={"task": "predict the outcome", "label": "nope"},
+            files={"data": ("\U00020000" * 200 + ".csv", csv)},
+        )
+    assert answer.status_code == 422, answer.text
 
 
 def test_a_form_with_other_parts_is_refused(server, csv):

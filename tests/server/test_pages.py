@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+
+import httpx
+
+from modelgpt_edge.server.app import create_app
+from modelgpt_edge.server.settings import Settings
 
 CSV = {"Content-Type": "text/csv"}
 
@@ -73,3 +79,16 @@ def test_the_page_tells_every_route_and_what_its_body_is(server):
     assert {"200", "413", "415", "422", "429", "503"} <= set(parameters["responses"])
     assert {"multipart/form-data", "text/csv"} <= set(page["paths"]["/v1/build"]["post"]["requestBody"]["content"])
     assert "HTTPBearer" in page["components"]["securitySchemes"]
+
+
+def test_an_internal_error_is_told_in_the_same_words():
+    """As of an application whose service was never started."""
+
+    async def ask() -> httpx.Response:
+        inside = httpx.ASGITransport(create_app(Settings()), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=inside, base_url="http://here") as client:
+            return await client.get("/healthz")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.json().items() >= {"error": "an internal error", "where": "server", "code": 1}.items()

@@ -112,8 +112,12 @@ def test_alone_and_in_a_batch_the_bits_are_the_same(server, csv, profile):
 
     async def together() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            sent = [client.post("/v1/parameters", params=p, content=body, headers=h) for h, body, p in [*jobs, *jobs]]
-            return await asyncio.gather(*sent)
+            asked = [client.post("/v1/parameters", params=p, content=body, headers=h) for h, body, p in [*jobs, *jobs]]
+            with server.held():
+                sent = asyncio.gather(*asked)
+                while (await client.get("/healthz")).json()["accepted"] < len(asked):
+                    await asyncio.sleep(0.02)
+            return await sent
 
     batched = asyncio.run(together())
     assert {a.headers["modelgpt-batch"] for a in alone} == {"1"}

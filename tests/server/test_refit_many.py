@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from safetensors.numpy import load
 
 from modelgpt_edge.refit import refit
 from modelgpt_edge.server.archive import folder_files, pack, unpack
+
+TAR = {"Content-Type": "application/x-tar"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_without_one_the_templates_blend_and_encoder_stay(server, package, users
             "/v1/refit",
             params={"template": built.headers["modelgpt-package"]},
             content=tar,
-            headers={"Content-Type": "application/x-tar"},
+            headers=TAR,
         )
     weights, report, errors = _answer(first.content)
     assert errors == {}
@@ -105,6 +108,36 @@ def test_more_users_than_the_queue_has_room_for_are_all_served(serve, package, u
         assert set(weights) == set(many)
 
 
+def test_two_requests_for_many_leave_room_for_others(serve, package, users, profile):
+    headers = {"Content-Type": "application/x-safetensors"}
+    with serve("--workers", "1", "--queue", "4") as serving, serving.client() as client, ThreadPoolExecutor(3) as pool:
+        with serving.held():
+            many = [pool.submit(client.post, "/v1/refit", files=_form(package, users)) for _ in range(2)]
+            sent = 2 * sum(len(content) for _, content in _form(package, users).values())
+            serving.wait(lambda: serving.metric("modelgpt_received_bytes_total") > sent)
+            serving.wait(lambda: serving.metric("modelgpt_accepted") == 2)
+            other = pool.submit(client.post, "/v1/parameters", params={"units": "20"}, content=profile(), headers=headers)
+            serving.wait(lambda: other.done() or serving.metric("modelgpt_accepted") == 3)
+        assert other.result().status_code == 200, other.result().text
+        assert [_answer(answer.result().content)[2] for answer in many] == [{}, {}]
+
+
+def test_two_tables_of_one_user_are_refused(server, package, users):
+    table, template = users["user-0"], _form(package, {})["template"]
+    with server.client() as client:
+        built = client.post("/v1/build", params={"task": "predict the outcome", "draws": "1"}, files={"data": ("t.csv", table)})
+        options = {"template": built.headers["modelgpt-package"]}
+        tar = pack({"anna.b.csv": table, "anna.c.csv": table, "rome/ben.csv": table})
+        answer = client.post("/v1/refit", params=options, content=tar, headers=TAR)
+        assert set(_answer(answer.content)[0]) == {"anna.b", "anna.c", "ben"}
+        tar = pack({"oslo/ben.csv": table, "rome/ben.csv": table})
+        again = client.post("/v1/refit", params=options, content=tar, headers=TAR)
+        form = [("template", template), ("ben", ("a.csv", table)), ("ben", ("b.csv", table))]
+        for refused in (again, client.post("/v1/refit", files=form)):
+            assert refused.status_code == 422, refused.text
+            assert (refused.json()["error"], refused.json()["seen"]) == ("two tables are of one user", "ben")
+
+
 def test_bad_requests_are_refused(server, package, users):
     form = _form(package, users)
     broken = dict(folder_files(package))
@@ -113,6 +146,8 @@ def test_bad_requests_are_refused(server, package, users):
         ({"files": {name: f for name, f in form.items() if name != "template"}}, 422, "the template is missing"),
         ({"files": {"template": form["template"]}}, 422, "there is no user's table"),
         ({"files": {**form, "../up": ("a.csv", b"a\n1\n")}}, 422, "this can't be a user's name"),
+        ({"content": pack({"\udc80.csv": b"a\n1\n"}), "headers": TAR}, 422, "this can't be a user's name"),
+        ({"content": pack({"a": b"a\n1\n", "a/b": b"a\n1\n"}), "headers": TAR}, 422, "a file can't be unpacked: File exists"),
         ({"files": {**form, "template": ("t.tar", pack(broken))}}, 422, None),
         ({"files": {**form, "template": ("t.tar", b"no tar" * 400)}}, 422, "the tar is damaged or cut short"),
         ({"files": form, "params": {"template": "nowhere"}}, 404, "no such package is kept here"),
