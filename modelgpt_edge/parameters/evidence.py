@@ -8,7 +8,6 @@ is chosen on the scores that are reported, so that what ships is never reported 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from modelgpt_edge.parameters.corrector import Corrector
 from modelgpt_edge.parameters.emissions import GENERATORS, distil_all, emit_all, paired
 from modelgpt_edge.parameters.likelihood import smoothed_loss
 from modelgpt_edge.parameters.prepare import encode
+from modelgpt_edge.parameters.spread import spread
 from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
@@ -89,11 +89,10 @@ def gather(
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 
-    with ThreadPoolExecutor(workers) as pool:
-        for done, (held, scores) in enumerate(pool.map(run, jobs), start=1):
-            for name, total in totals.items():
-                total[:, held] += scores[name] / repeats
-            progress(done / len(jobs))
+    for done, (held, scores) in enumerate(spread(run, jobs, workers), start=1):
+        for name, total in totals.items():
+            total[:, held] += scores[name] / repeats
+        progress(done / len(jobs))
     return Evidence(totals, splits[0], repeats)
 
 

@@ -6,7 +6,6 @@ The plain linear model is the same thing with no hidden unit, so the guard compa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from modelgpt_edge.parameters import ridge
 from modelgpt_edge.parameters.logistic import logistic_head
 from modelgpt_edge.parameters.prepare import Prepared, Standard
 from modelgpt_edge.parameters.ridge import Problem, decompose
+from modelgpt_edge.parameters.spread import spread
 from modelgpt_edge.parameters.units import Widths, draw_units
 
 SKIP = 0.5
@@ -111,10 +111,7 @@ def emit_floor(
         scale = group_scale(unscaled, part, widths.dense)
         return solve_heads(decompose(unscaled * scale, targets), scale)
 
-    if workers == 1:  # a thread for each request would only pass the work on
-        return Emission(ready.encoder, units, tuple(map(solve_draw, range(draws))))
-    with ThreadPoolExecutor(workers) as pool:
-        return Emission(ready.encoder, units, tuple(pool.map(solve_draw, range(draws))))
+    return Emission(ready.encoder, units, tuple(spread(solve_draw, range(draws), workers)))
 
 
 def emit_linear(ready: Prepared, targets: Floats) -> Emission:

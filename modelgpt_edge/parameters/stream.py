@@ -6,7 +6,6 @@ Time grows linearly with the rows and memory not at all. The logistic heads are 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -14,9 +13,10 @@ import numpy as np
 from modelgpt_edge.child import Encoder, Floats, Units
 from modelgpt_edge.data.table import Rows, Table
 from modelgpt_edge.kernels.gram import GramSums, add_rows
-from modelgpt_edge.parameters.floor import DrawFeatures, Emission, LinearFeatures, solve_heads
+from modelgpt_edge.parameters.floor import DrawFeatures, Emission, Heads, LinearFeatures, solve_heads
 from modelgpt_edge.parameters.prepare import Prepared, encode, prepare
 from modelgpt_edge.parameters.ridge import decompose_sums
+from modelgpt_edge.parameters.spread import spread
 from modelgpt_edge.parameters.units import DRAW, draw_units
 
 
@@ -43,18 +43,25 @@ def emit_streamed(
     sums = [GramSums.zeros(len(f.scale), targets.shape[1]) for f in features]
 
     done = 0
-    with ThreadPoolExecutor(workers) as pool:
-        for rows in table.chunks():
-            encoded, chunk_targets = encode(ready.encoder, rows), targets_of(rows)
-            # list() waits for the whole chunk and hands on what a thread raised.
-            list(pool.map(partial(_add, encoded, chunk_targets), sums, features))
-            done += len(rows)
-            progress(min(1.0, done / table.rows))
-        problems = pool.map(lambda s, f: decompose_sums(s, f(ready.encoded), targets), sums, features)
-        heads = list(pool.map(lambda p, f: solve_heads(p, f.scale), problems, features))
+    for rows in table.chunks():
+        add = partial(_add, encode(ready.encoder, rows), targets_of(rows))
+        # list() waits for the whole chunk and hands on what a thread raised.
+        list(spread(add, zip(sums, features), workers))
+        done += len(rows)
+        progress(min(1.0, done / table.rows))
+    heads = list(spread(partial(_solve, ready, targets), zip(sums, features), workers))
     linear = Emission(ready.encoder, Units.none(ready.encoder.width), (heads[0],))
     return ready, {"linear": linear, "floor": Emission(ready.encoder, units, tuple(heads[1:])) if draws else linear}
 
 
-def _add(encoded: Floats, targets: Floats, sums: GramSums, features: DrawFeatures | LinearFeatures) -> None:
+Summed = tuple[GramSums, DrawFeatures | LinearFeatures]
+
+
+def _add(encoded: Floats, targets: Floats, draw: Summed) -> None:
+    sums, features = draw
     add_rows(sums, encoded, targets, features)
+
+
+def _solve(ready: Prepared, targets: Floats, draw: Summed) -> Heads:
+    sums, features = draw
+    return solve_heads(decompose_sums(sums, features(ready.encoded), targets), features.scale)

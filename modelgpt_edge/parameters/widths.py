@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from modelgpt_edge.parameters.evidence import Evidence, judge, split_folds
 from modelgpt_edge.parameters.likelihood import row_losses
 from modelgpt_edge.parameters.prepare import Standard, encode, targets_of
 from modelgpt_edge.parameters.score import Score, score_outputs
+from modelgpt_edge.parameters.spread import spread
 from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.schema import Schema
 
@@ -91,12 +91,11 @@ def _cross_validate(
         out, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         return _emit_widths(rows.take(out), targets[out], schema, rows.take(held), widths, [seed, fold])
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for fold, found in enumerate(pool.map(run, range(count))):
-            for width, some in found.items():
-                whole = scores.setdefault(width, np.zeros((len(some), *targets.shape), np.float32))
-                whole[:, folds == fold] = some
-            progress((fold + 1) / count)
+    for fold, found in enumerate(spread(run, range(count), os.cpu_count() or 1)):
+        for width, some in found.items():
+            whole = scores.setdefault(width, np.zeros((len(some), *targets.shape), np.float32))
+            whole[:, folds == fold] = some
+        progress((fold + 1) / count)
     return scores
 
 
