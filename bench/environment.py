@@ -118,6 +118,21 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def result(bench: str, distributions: Iterable[str], facts: Mapping[str, object]) -> dict:
+    """What a bench found, with the command, the time, the machine and the versions that it was found by."""
+    made = {"bench": bench, "command": command(), "when": now(), "machine": machine(), "versions": versions(distributions)}
+    return {**made, **facts}
+
+
+def publish(found: dict, report: str, json_to: Path | None, table: Path | None) -> None:
+    """Print a report, and write it and all that was found where a file is given."""
+    if json_to:
+        write_json(json_to, found)
+    sys.stdout.write(report)
+    if table:
+        table.write_text(report, encoding="utf-8")
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> str:
     """A markdown table; the first `left` columns are left-aligned, the rest right-aligned."""
     rule = ["---"] * left + ["---:"] * (len(header) - left)

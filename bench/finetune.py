@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -35,21 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for found in pool.map(measure, jobs):
             rows += found
             environment.say(f"{found[0]['set']} seed {found[0]['seed']}: {_told(found)}")
-    result = {
-        "bench": "finetune",
-        "command": environment.command(),
-        "when": environment.now(),
-        "machine": environment.machine(),
-        "versions": environment.versions(["modelgpt-edge", "numpy"]),
-        "units": options.units,
-        "rows": rows,
-    }
-    if options.json:
-        environment.write_json(options.json, result)
-    report = _report(rows, result)
-    sys.stdout.write(report)
-    if options.table:
-        options.table.write_text(report, encoding="utf-8")
+    result = environment.result("finetune", ["modelgpt-edge", "numpy"], {"units": options.units, "rows": rows})
+    environment.publish(result, _report(rows, result), options.json, options.table)
     if options.plot:
         options.plot.write_text(draw(rows), encoding="utf-8")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -54,22 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for found in pool.map(measure, jobs):
             rows += found
             environment.say(f"{found[0]['set']} seed {found[0]['seed']}: {found[-1]['units']:,} units are faithful")
-    result = {
-        "bench": "meta",
-        "command": environment.command(),
-        "when": environment.now(),
-        "machine": environment.machine(),
-        "versions": environment.versions(["modelgpt-edge", "numpy"]),
-        "training": training(generator),
-        "names": names(generator),
-        "rows": rows,
-    }
-    if options.json:
-        environment.write_json(options.json, result)
-    report = _report(rows, result)
-    sys.stdout.write(report)
-    if options.table:
-        options.table.write_text(report, encoding="utf-8")
+    result = environment.result(
+        "meta", ["modelgpt-edge", "numpy"], {"training": training(generator), "names": names(generator), "rows": rows}
+    )
+    environment.publish(result, _report(rows, result), options.json, options.table)
 
 
 def _parser() -> argparse.ArgumentParser:

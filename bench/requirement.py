@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -67,21 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows += found
             if name != "prior" or number % 50 == 0:
                 environment.say(f"{context:,} rows of {name}, {number}{'' if found else ': left out'}")
-    result = {
-        "bench": "requirement",
-        "command": environment.command(),
-        "when": environment.now(),
-        "machine": environment.machine(),
-        "versions": environment.versions(["modelgpt-edge", "numpy"]),
-        "tasks": TASKS,
-        "rows": rows,
-    }
-    if options.json:
-        environment.write_json(options.json, result)
-    report = _report(rows, result)
-    sys.stdout.write(report)
-    if options.table:
-        options.table.write_text(report, encoding="utf-8")
+    result = environment.result("requirement", ["modelgpt-edge", "numpy"], {"tasks": TASKS, "rows": rows})
+    environment.publish(result, _report(rows, result), options.json, options.table)
 
 
 def _parser() -> argparse.ArgumentParser:

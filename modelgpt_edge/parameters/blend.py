@@ -38,11 +38,6 @@ class Blend:
     temperature: float
     loss: float
 
-    @property
-    def winner(self) -> str:
-        """Name of the generator that ships."""
-        return "linear" if self.linear == 1 else "floor"
-
     def weights(self, heads: int) -> dict[str, Floats]:
         """Weights (H,) on the heads of each generator; the sum of all weighted scores is the child's."""
         floor = [self.share, 1 - self.share] if heads == 2 else [1.0]

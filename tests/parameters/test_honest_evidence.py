@@ -151,7 +151,7 @@ def test_linear_tables_ship_the_linear_model_most_of_the_time():
         x = rng.normal(size=(500, 6))
         labels = (x @ np.array([2, -1.5, 1, 0.5, 0, 0]) + rng.logistic(size=500) > 0).astype(int)
         evidence, targets = gathered(x, labels, seed=seed)
-        winners.append(judge(evidence, targets).blend.winner)
+        winners.append(judge(evidence, targets).generator)
         floor = judge(evidence, targets, "floor")
         gaps.append(log_loss(floor.honest, labels) - log_loss(floor.linear, labels))
     assert winners.count("linear") >= 0.6 * len(winners)
@@ -164,7 +164,7 @@ def test_a_table_that_no_line_splits_ships_the_floor(seed):
     x = np.random.default_rng(seed).normal(size=(200, 3))
     labels = (x[:, 0] * x[:, 1] > 0).astype(int)
     verdict = judge(*gathered(x, labels, seed=seed))
-    assert verdict.blend.winner == "floor"
+    assert verdict.generator == "floor"
     assert log_loss(verdict.honest, labels) < log_loss(verdict.linear, labels) - 0.2
 
 
@@ -193,9 +193,9 @@ def test_the_guard_may_be_overruled():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 2))
     evidence, targets = gathered(x, (x[:, 0] * x[:, 1] > 0).astype(int))
-    assert judge(evidence, targets).blend.winner == "floor"
+    assert judge(evidence, targets).generator == "floor"
     verdict = judge(evidence, targets, "linear")
-    assert verdict.blend.winner == "linear"
+    assert verdict.generator == "linear"
     assert np.array_equal(verdict.honest, verdict.linear)
 
 
