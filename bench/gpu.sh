@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All that a GPU is wanted for, in one command of at most ten minutes: the kernels' tests at full size, their bench, and a leg of
-# training. Nothing is downloaded: torch, triton, numpy, pytest and setuptools must be installed.
+# All that a GPU is wanted for, in one command of at most ten minutes: tests of the kernels at full size and of a server's launches,
+# the bench of the kernels and of models end to end, and a leg of training. Nothing is downloaded: torch, triton, numpy, safetensors,
+# onnx, pyarrow, threadpoolctl, scipy, scikit-learn, httpx, pytest and setuptools must be installed.
 #
 #     OUT=results bench/gpu.sh [MINUTES]       MINUTES of training, 2 where not given
 #
@@ -27,8 +28,8 @@ step() { # NAME SECONDS COMMAND...: run it with a limit, its output into OUT/NAM
 }
 
 step install 40 "$python" -m pip install --quiet --no-build-isolation --no-deps -e .
-step tests 200 "$python" -m pytest -q -m gpu tests/kernels
-step kernels 120 "$python" -m modelgpt_edge bench kernels --out "$out/kernels"
+step tests 200 "$python" -m pytest -q -m gpu tests/kernels tests/server/test_device.py
+step kernels 150 "$python" -m modelgpt_edge bench kernels --out "$out/kernels"
 # Tables for the first minutes; the training draws more as it goes on.
 step tables 45 "$python" -m modelgpt_edge train tabular --minutes 0 --tables-ahead 5000 --out "$out/training"
 step training $((minutes * 60 + 45)) "$python" -m modelgpt_edge train tabular --minutes "$minutes" --out "$out/training" --json

@@ -18,9 +18,11 @@ import triton
 from numpy.typing import NDArray
 
 from modelgpt_edge.kernels.ragged import Longs
+from modelgpt_edge.kernels.transfer import send
 
 INTERPRETED: bool = triton.knobs.runtime.interpret
-# Types of the operands and of the weights written, that are compiled ahead of time.
+# Types of the operands and of the weights written, that are compiled ahead of time and tuned; and what torch calls them.
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "i8": torch.int8}
 TYPES = (("fp16", "fp16"), ("fp16", "i8"), ("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "i8"))
 
 
@@ -63,7 +65,7 @@ def on(device: torch.device) -> AbstractContextManager[Any]:
 
 def table(device: torch.device, *columns: Longs) -> torch.Tensor:
     """Numbers (G,) each as one table (G, len(columns)) of int64 on the device."""
-    return torch.from_numpy(np.stack(columns, axis=1).astype(np.int64)).to(device)
+    return send(np.stack(columns, axis=1).astype(np.int64), device)
 
 
 def list_tiles(rows: Longs, columns: Longs, rows_each: int, width: int, *, whole: bool) -> NDArray[np.int32]:

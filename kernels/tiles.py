@@ -8,6 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from modelgpt_edge.kernels import store
 from modelgpt_edge.kernels.launch import INTERPRETED
 
 # Three products of tensor cores for one of float32: as exact as float32 itself, where one product (tf32) keeps ten bits.
@@ -16,8 +17,8 @@ PRECISION = tl.constexpr("tf32x3")
 WIDEN = tl.constexpr(INTERPRETED)
 # Added and taken away again it rounds a float32 below 2^22 to the nearest integer, halves to even.
 ROUNDER = tl.constexpr(1.5 * 2**23)
-# The smallest magnitude that a channel is scaled by, as compile/precision.py has it.
-FLOOR = tl.constexpr(1e-9)
+# The smallest magnitude that a channel is scaled by.
+FLOOR = tl.constexpr(store.FLOOR)
 # int8 codes go from -127 to 127.
 CODES = tl.constexpr(127.0)
 INFINITY = tl.constexpr(float("inf"))

@@ -12,23 +12,22 @@ from modelgpt_edge.kernels import shapes
 from modelgpt_edge.kernels.emit import emit
 from modelgpt_edge.kernels.gram import gram
 from modelgpt_edge.kernels.gram.batch import BatchUnits
+from modelgpt_edge.kernels.launch import DTYPES, TYPES
 from modelgpt_edge.kernels.merge import merge
 from modelgpt_edge.kernels.ragged import Ragged
 
-# Types of the operands and of the weights written; as many as are compiled ahead of time.
-TYPES = (
-    (torch.float16, torch.float16),
-    (torch.float16, torch.int8),
-    (torch.bfloat16, torch.bfloat16),
-    (torch.float32, torch.float32),
-    (torch.float32, torch.int8),
-)
 REQUESTS, RANK = 16, 16
 
 
 def tune(place: torch.device) -> None:
     """Launch every kernel with operands of every type, at the sizes of a text template and of a batch of tables."""
-    for held, stored in TYPES:
+    tune_weights(place)
+    tune_sums(place)
+
+
+def tune_weights(place: torch.device) -> None:
+    """Launch `emit` and `merge`, at the sizes of a text template."""
+    for held, stored in ((DTYPES[h], DTYPES[s]) for h, s in TYPES):
         layers = shapes.MINILM_LAYER
         each = [layer for layer in layers for _ in range(REQUESTS)]
         left = Ragged.of([torch.randn(layer.inputs, RANK, dtype=held, device=place) for layer in each])
@@ -38,6 +37,10 @@ def tune(place: torch.device) -> None:
         for shift in (None, bias):
             emit(left, right, stored, bias=shift)
         merge(base, left, right, torch.ones(len(layers), REQUESTS, device=place), stored)
+
+
+def tune_sums(place: torch.device) -> None:
+    """Launch `gram`, at the sizes of a batch of tables."""
     table = shapes.TABLES[-1]
     inputs = Ragged.batch(torch.randn(REQUESTS, table.rows, table.columns, device=place))
     targets = Ragged.batch(torch.randn(REQUESTS, table.rows, table.outputs, device=place))

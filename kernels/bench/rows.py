@@ -12,6 +12,7 @@ from typing import Any
 
 from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.contenders import TWO_STEPS
+from modelgpt_edge.kernels.bench.models import DISTILLED, Served, request
 from modelgpt_edge.kernels.bench.roofs import Roofs
 from modelgpt_edge.kernels.bench.timing import Memory, Spread
 
@@ -123,8 +124,9 @@ class Goal:
         return self.measured <= self.wanted if self.most else self.measured >= self.wanted
 
 
-def goals(rows: Sequence[Row], roofs: Roofs | None) -> list[Goal]:
+def goals(rows: Sequence[Row], roofs: Roofs | None, models: Sequence[Served] = ()) -> list[Goal]:
     """The figures wanted beside those measured, each by its worst row where it isn't a mean."""
+    rates = {served.units: served.rate for served in models}
     large = [r for r in rows if r.case.requests >= MANY and r.case.kernel != "gram"]
     sums = [r for r in rows if r.case.kernel == "gram"]
     copied = min((r.bandwidth for r in large), default=None)
@@ -146,4 +148,5 @@ def goals(rows: Sequence[Row], roofs: Roofs | None) -> list[Goal]:
         ),
         Goal("gram: ratio to eager torch, batched, geometric mean", 1.5, geometric_mean(r.ratio_to("batched") for r in sums)),
         Goal("gram: memory beyond operands and sums, of eager torch's, at the most", 0.1, max(extra, default=None), most=True),
+        Goal(f"models a second end to end, {request(DISTILLED)}", 1000.0, rates.get(DISTILLED)),
     ]

@@ -1,4 +1,4 @@
-"""The bench in one line: check every case, then measure the roofs, then time every case beside its baselines.
+"""The bench in one line: check every case, measure the roofs, time every case beside its baselines, count models end to end.
 
 Nothing is timed, and no table comes, while a check is red. Without a GPU small cases are checked in Triton's interpreter and
 the kernels are compiled ahead of time; what only a GPU can tell stays open.
@@ -9,25 +9,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch  # noqa: TID251 - asks for the GPU
 
 from modelgpt_edge.errors import GateError
 from modelgpt_edge.kernels.ahead import Resource
-from modelgpt_edge.kernels.bench.cases import Case, cases
+from modelgpt_edge.kernels.bench.cases import KERNELS, Case, cases
 from modelgpt_edge.kernels.bench.checks import Check, check
 from modelgpt_edge.kernels.bench.measure import measure
+from modelgpt_edge.kernels.bench.models import Served, measure_models
 from modelgpt_edge.kernels.bench.processes import compile_ahead, interpret
 from modelgpt_edge.kernels.bench.roofs import Roofs, measure_roofs, sheet
 from modelgpt_edge.kernels.bench.rows import Row, geometric_mean, goals, worst
-from modelgpt_edge.kernels.bench.surroundings import surroundings, why_no_gpu
+from modelgpt_edge.kernels.bench.surroundings import surroundings
 from modelgpt_edge.kernels.bench.timing import Gpu
+from modelgpt_edge.kernels.gpu import why_no_gpu
 from modelgpt_edge.kernels.tune import tune
 
-# Seconds from the start after which no torch.compile, and no baseline, is begun: all ends in two minutes.
-COMPILE_UNTIL, BASELINES_UNTIL = 60.0, 92.0
+# Seconds from the start after which no torch.compile, and no baseline, is begun: all ends in two minutes, of which the server's
+# launches take the last half.
+COMPILE_UNTIL, BASELINES_UNTIL = 45.0, 65.0
 Say = Callable[[str], None]
 Keep = Callable[[dict[str, Any]], None]
 
@@ -41,6 +44,8 @@ class Report:
         no_gpu: why nothing was timed; "" where it was.
         cases: that are timed where there is a GPU.
         roofs: measured; None without a GPU.
+        models: of a server's launches; none where they weren't measured.
+        unserved: why they couldn't be; "" where nothing went wrong.
     """
 
     surroundings: dict[str, Any]
@@ -50,6 +55,8 @@ class Report:
     resources: list[Resource]
     roofs: Roofs | None
     rows: list[Row]
+    models: list[Served] = field(default_factory=list)
+    unserved: str = ""
 
     @property
     def sheet(self) -> Roofs | None:
@@ -71,7 +78,9 @@ class Report:
             "not_run": [case.name for case in self.cases] if self.no_gpu else [],
             "geometric_mean": geometric_mean(r.ratio for r in self.rows),
             "worst": None if last is None else {"name": last.case.name, "ratio": last.ratio},
-            "goals": [{**asdict(g), "met": g.met} for g in goals(self.rows, self.roofs)],
+            "models": [served.to_json() for served in self.models],
+            "unserved": self.unserved or None,
+            "goals": [{**asdict(g), "met": g.met} for g in goals(self.rows, self.roofs, self.models)],
         }
 
 
@@ -108,7 +117,16 @@ def run(kernels: Sequence[str], say: Say, keep: Keep) -> Report:
         row = measure(case, watch, place, began + BASELINES_UNTIL, began + COMPILE_UNTIL)
         rows[case.name] = row
         keep({"environment": facts, "kernel_hash": facts["kernels"][case.kernel], **row.to_json(roofs)})
-    return Report(facts, "", mine, checks, resources, roofs, [rows[case.name] for case in mine])
+    models: list[Served] = []
+    unserved = ""
+    if set(kernels) == set(KERNELS):
+        say(f"{time.perf_counter() - began:5.1f} s: models end to end ...")
+        try:
+            models = measure_models()
+        except GateError as error:
+            unserved = str(error)
+            say(unserved)
+    return Report(facts, "", mine, checks, resources, roofs, [rows[case.name] for case in mine], models, unserved)
 
 
 def gpu() -> torch.device:

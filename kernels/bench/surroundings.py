@@ -12,11 +12,10 @@ from typing import Any
 
 import torch  # noqa: TID251 - asks for the GPU
 
+from modelgpt_edge.kernels.gpu import why_no_gpu
 from modelgpt_edge.runtime.machine import installed_versions, read_machine
 
 KERNELS = Path(__file__).resolve().parent.parent
-# What the kernels are compiled for; an older GPU has no bfloat16.
-LEAST_CAPABILITY = (8, 0)
 CLOCKS = {
     "clocks.sm": "sm_mhz",
     "clocks.max.sm": "most_sm_mhz",
@@ -25,17 +24,6 @@ CLOCKS = {
     "power.limit": "power_limit_w",
     "temperature.gpu": "celsius",
 }
-
-
-def why_no_gpu() -> str:
-    """Why the kernels can't run here; "" where they can."""
-    if not torch.cuda.is_available():
-        return "torch.cuda sees no GPU"
-    capability = torch.cuda.get_device_capability()
-    if capability < LEAST_CAPABILITY:
-        name, seen, least = torch.cuda.get_device_name(), *(".".join(map(str, c)) for c in (capability, LEAST_CAPABILITY))
-        return f"{name} has compute capability {seen}, and the kernels need {least}"
-    return ""
 
 
 def surroundings(kernels: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from modelgpt_edge.kernels.ahead import Resource
 from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.checks import Check
 from modelgpt_edge.kernels.bench.contenders import BASELINES
+from modelgpt_edge.kernels.bench.models import DISTILLED, DRAWN, request
 from modelgpt_edge.kernels.bench.roofs import Roofs
 from modelgpt_edge.kernels.bench.rows import Goal, Row, Timed, geometric_mean, goals, worst
 from modelgpt_edge.kernels.bench.run import Report
@@ -39,7 +40,7 @@ def header(report: Report) -> list[tuple[str, str]]:
 def blocks(report: Report) -> list[Block]:
     """All tables of a report, in order."""
     measured = [_ours(report), _against(report.rows)] if report.rows else [_open(report.cases), _none_against(report.cases)]
-    return [_roofs(report), *measured, _summary(report), _checks(report.checks), _resources(report.resources)]
+    return [_roofs(report), *measured, _models(report), _summary(report), _checks(report.checks), _resources(report.resources)]
 
 
 def _checked(checks: Sequence[Check]) -> str:
@@ -138,8 +139,21 @@ def _none_against(cases: Sequence[Case]) -> Block:
     return Block("Baselines", ("kernel", "baseline", *AGAINST), rows, 2, AGAINST_REMARKS)
 
 
+def _models(report: Report) -> Block:
+    rows = [[s.words, f"{s.rate:,.0f}", str(s.batch), str(s.processes)] for s in report.models]
+    rows = rows or [[request(units), *[NOT_RUN] * 3] for units in (DISTILLED, DRAWN)]
+    remarks = [
+        "a server's launches, without HTTP: workers read tables and draw units, the GPU solves heads, workers distil and write",
+        "a launch: models of one; workers: processes, one for each core",
+    ]
+    if report.unserved:
+        remarks.append(report.unserved)
+    return Block("Models", ("request", "models a second", "a launch", "workers"), rows, 1, remarks)
+
+
 def _summary(report: Report) -> Block:
-    rows = [[goal.words, _figure(goal, goal.wanted), _measured(goal)] for goal in goals(report.rows, report.roofs)]
+    found = goals(report.rows, report.roofs, report.models)
+    rows = [[goal.words, _figure(goal, goal.wanted), _measured(goal)] for goal in found]
     remarks = ["wanted of an H100"]
     for kernel in dict.fromkeys(r.case.kernel for r in report.rows):
         mine = [r for r in report.rows if r.case.kernel == kernel]
@@ -152,14 +166,15 @@ def _summary(report: Report) -> Block:
 
 
 def _figure(goal: Goal, value: float) -> str:
-    shown = f"{value:.2f}" if value < 10 else f"{value:.0f}"
+    shown = f"{value:.2f}" if value < 10 else f"{value:,.0f}"
     return f"<= {shown}" if goal.most else f">= {shown}"
 
 
 def _measured(goal: Goal) -> str:
     if goal.measured is None:
         return NOT_RUN
-    return f"{goal.measured:.2f}" + ("" if goal.met else ", not met")
+    shown = f"{goal.measured:.2f}" if goal.measured < 10 else f"{goal.measured:,.0f}"
+    return shown + ("" if goal.met else ", not met")
 
 
 def _checks(checks: Sequence[Check]) -> Block:

@@ -21,12 +21,12 @@ from modelgpt_edge.kernels.emit import naive as emit_naive
 from modelgpt_edge.kernels.gram import gram
 from modelgpt_edge.kernels.gram import naive as gram_naive
 from modelgpt_edge.kernels.gram.batch import BatchSums, BatchUnits
+from modelgpt_edge.kernels.launch import DTYPES
 from modelgpt_edge.kernels.merge import merge
 from modelgpt_edge.kernels.merge import naive as merge_naive
 from modelgpt_edge.kernels.ragged import Longs, Ragged, Stored
 from modelgpt_edge.kernels.shapes import Layer, Table
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "i8": torch.int8}
 # Groups of a result that are held against the reference, spread over all; of gram's, whose sums are longer, fewer.
 MOST_GROUPS, MOST_TABLES = 48, 4
 

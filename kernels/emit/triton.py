@@ -19,6 +19,7 @@ from torch import Tensor  # noqa: TID251
 from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
+from modelgpt_edge.kernels.transfer import send
 
 # Columns of a strip, and what is summed at a time: fixed, so that no sum depends on the configuration.
 STRIP, RANKS = 64, 32
@@ -104,7 +105,7 @@ def emit(left: Ragged, right: Ragged, kind: torch.dtype, scale: Tensor | None, b
             out.values.data,
             None if out.steps is None else out.steps.data,
             table(device, left.rows, left.columns // uc, right.columns // un, *begins),
-            torch.from_numpy(tiles).to(device),
+            send(tiles, device),
             rows_each,
             UC=uc,
             UN=un,

@@ -13,6 +13,7 @@ from torch import Tensor  # noqa: TID251
 from modelgpt_edge.child import Floats, Ints, Units
 from modelgpt_edge.kernels.gram.host import GramSums
 from modelgpt_edge.kernels.ragged import Longs, Ragged
+from modelgpt_edge.kernels.transfer import send
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class BatchUnits:
 
 def _send(arrays: Sequence[Floats], place: torch.device) -> Ragged:
     host = Ragged.of([torch.from_numpy(a) for a in arrays])
-    return Ragged(host.data.to(place), host.offset, host.rows, host.columns)
+    return Ragged(send(host.data.numpy(), place), host.offset, host.rows, host.columns)
 
 
 def _dense(units: Units) -> Floats:

@@ -23,6 +23,7 @@ from modelgpt_edge.kernels.gram.batch import BatchSums, BatchUnits
 from modelgpt_edge.kernels.launch import Variant, on, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged
 from modelgpt_edge.kernels.tiles import PRECISION
+from modelgpt_edge.kernels.transfer import send
 
 # Fixed, so that no sum depends on the configuration.
 TILE, BLOCK, INPUTS = 64, 32, 16
@@ -165,7 +166,7 @@ def gram(inputs: Ragged, targets: Ragged, units: BatchUnits) -> BatchSums:
             units.offset.data,
             matrix.data,
             table(device, *shape, *begins),
-            torch.from_numpy(tiles).to(device),
+            send(tiles, device),
             UX=ux,
             UW=uw,
             SEGMENT=SEGMENT,

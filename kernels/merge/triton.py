@@ -21,6 +21,7 @@ from torch import Tensor  # noqa: TID251
 from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
+from modelgpt_edge.kernels.transfer import send
 
 # Columns of a strip, and what is summed at a time: fixed, so that no sum depends on the configuration.
 STRIP, RANKS = 64, 16
@@ -150,7 +151,7 @@ def merge(base: Ragged, left: Ragged, right: Ragged, scale: Tensor, kind: torch.
             None if out.steps is None else out.steps.data,
             table(device, base.rows, base.columns // un, base.offset // un),
             table(device, left.columns // ua, *begins),
-            torch.from_numpy(tiles).to(device),
+            send(tiles, device),
             requests,
             requests_each,
             rows_each,

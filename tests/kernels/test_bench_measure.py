@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch  # noqa: TID251 - operands are torch tensors
 
-from modelgpt_edge.kernels.bench import contenders, measure, run
+from modelgpt_edge.errors import GateError
+from modelgpt_edge.kernels.bench import contenders, measure, models, run
 from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.contenders import COMPILED, Prepared
+from modelgpt_edge.kernels.bench.models import measure_models
 from modelgpt_edge.kernels.bench.roofs import Roofs
 from modelgpt_edge.kernels.bench.rows import Timed
 from modelgpt_edge.kernels.bench.timing import Memory, repeat, spread
 from modelgpt_edge.kernels.shapes import Layer, Table
+from modelgpt_edge.server.jobs import ProfileJob
 
 CPU = torch.device("cpu")
 ROOFS = Roofs(1e10, 1e10, 1e10)
@@ -113,6 +116,7 @@ def test_a_timed_run_from_checks_to_report(monkeypatch):
     monkeypatch.setattr(run, "tune", lambda place: None)
     monkeypatch.setattr(run, "compile_ahead", lambda kernel: [])
     monkeypatch.setattr(run, "measure_roofs", lambda watch, place: ROOFS)
+    monkeypatch.setattr(run, "measure_models", lambda: measure_models("torch-cpu", 1, 2, 0.1))
     monkeypatch.setattr(
         run, "surroundings", lambda kernels: {"gpu": {"name": "none"}, "kernels": dict.fromkeys(kernels, "f00")}
     )
@@ -124,4 +128,16 @@ def test_a_timed_run_from_checks_to_report(monkeypatch):
     assert kept[0]["kernel_hash"] == "f00"
     assert isinstance(report.rows[2].baselines[COMPILED], Timed)
     assert [c.fault for c in report.checks] == ["", "", ""]
-    assert report.to_json()["geometric_mean"] > 0
+    told = report.to_json()
+    assert told["geometric_mean"] > 0
+    assert [m["units"] for m in told["models"]] == [260, 640]
+    for served in report.models:
+        assert served.models >= 2
+        assert served.rate == served.models / served.seconds > 0
+    assert told["goals"][-1]["measured"] == report.models[0].rate
+
+
+def test_a_model_that_is_not_made_ends_the_count(tmp_path):
+    job, said = ProfileJob(tmp_path / "absent", 260), r"a model wasn't made \(seen: 'this is no safetensors file'\)"
+    with models._launches("torch-cpu", 1) as launches, pytest.raises(GateError, match=said):
+        models._launch_until(launches, [job], math.inf)

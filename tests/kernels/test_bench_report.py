@@ -14,6 +14,7 @@ from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.checks import Check
 from modelgpt_edge.kernels.bench.contenders import TWO_STEPS
 from modelgpt_edge.kernels.bench.files import append_row, write_report
+from modelgpt_edge.kernels.bench.models import Served
 from modelgpt_edge.kernels.bench.roofs import Roofs, sheet
 from modelgpt_edge.kernels.bench.rows import Row, Timed, geometric_mean, goals, worst
 from modelgpt_edge.kernels.bench.run import Report
@@ -27,6 +28,7 @@ LAYERS = (Layer(1000, 1000),)
 FLOAT = Case("emit", "a <layer>", LAYERS, 1, "fp16", "fp16", 8)
 CODES = Case("emit", "a <layer>", LAYERS, 100, "fp16", "i8", 8)
 MERGED = Case("merge", "a <layer>", LAYERS, 100, "fp16", "fp16", 8)
+MODELS = [Served(260, 7200, 6.0, 64, 16), Served(640, 12000, 5.0, 64, 16)]
 SUMS = Case("gram", "a table", Table(1000, 10, 80, 8, 1), 1, "fp32", "fp64")
 
 
@@ -51,7 +53,7 @@ def report(rows) -> Report:
     facts = surroundings(["emit", "merge", "gram"]) | {"gpu": gpu | parse_clocks("1980, 1980, 3201, 3201, 700.00, 41\n")}
     made = [Resource("emit fp16 to i8", 90, "BM 64", 71, 0, 16384, True, 3, True)]
     checks = [Check(r.case.name, r.case.kernel, 48, 73.7, "") for r in rows]
-    return Report(facts, "", [r.case for r in rows], checks, made, ROOFS, rows)
+    return Report(facts, "", [r.case for r in rows], checks, made, ROOFS, rows, MODELS)
 
 
 def test_ratios_are_to_the_best_baseline(rows):
@@ -80,10 +82,11 @@ def test_mean_and_worst_row(rows):
 
 
 def test_goals_are_judged_by_the_worst_row(rows):
-    found = goals(rows, ROOFS)
+    found = goals(rows, ROOFS, MODELS)
     copied = CODES.moved_bytes / 100e-6 / 4e12
-    assert [g.measured for g in found] == [pytest.approx(v) for v in (copied, (2 * 0.9 * 2) ** (1 / 3), 0.9, 1.8, 2.0, 0.01)]
-    assert [g.met for g in found] == [False, True, False, True, True, True]
+    wanted = (copied, (2 * 0.9 * 2) ** (1 / 3), 0.9, 1.8, 2.0, 0.01, 1200.0)
+    assert [g.measured for g in found] == [pytest.approx(v) for v in wanted]
+    assert [g.met for g in found] == [False, True, False, True, True, True, True]
     assert {g.met for g in goals([], None)} == {None}
 
 
@@ -97,6 +100,8 @@ def test_tables_hide_nothing(report):
     assert told[2][:2] == ["grouped_mm", "fails: strides"]
     assert made["Summary"].rows[2] == ["the worst row's ratio", ">= 0.95", "0.90, not met"]
     assert f"emit: geometric mean 1.34; the worst row {CODES.name}, 0.90 of bmm" in made["Summary"].remarks
+    assert made["Summary"].rows[6][1:] == [">= 1,000", "1,200"]
+    assert made["Models"].rows[0] == ["256 rows x 16 columns, 260 units distilled", "1,200", "64", "16"]
     assert made["Roofs"].rows[0] == ["device copy, TB/s", "4", "4.8"]
     lines = dict(header(report))
     assert lines["GPU"] == "NVIDIA H200, 140 GB, 132 multiprocessors, sm_90, CUDA 13.0"
@@ -171,7 +176,10 @@ def test_without_a_gpu_every_time_is_open(report):
     made = {block.title: block for block in blocks(bare)}
     assert {cell for row in made["Times"].rows for cell in row[4:]} == {"not run"}
     assert {row[2] for row in made["Summary"].rows} == {"not run"}
+    assert {cell for row in made["Models"].rows for cell in row[1:]} == {"not run"}
     assert "| not run |" in markdown(bare)
+    broken = Report(**{**vars(report), "models": [], "unserved": "models: a model wasn't made."})
+    assert "models: a model wasn't made." in {block.title: block for block in blocks(broken)}["Models"].remarks
     assert bare.to_json()["not_run"] == [case.name for case in bare.cases]
 
 
