@@ -1,9 +1,10 @@
-"""The server under load: models a second with batching and without, latencies, overload, and memory over many requests.
+"""The server under load: models a second with batching and without, latencies, overload, memory over many requests, and Ray.
 
 Every part starts real servers on this machine, and the load comes from a process of its own that shares the cores. "One by
 one" is ``--batch 1``: one model after the other. Capacity is what clients get that each ask again as soon as they are answered;
 latencies under half and fourfold capacity are of requests on a schedule and counted from it, so waiting counts. Answers
-are checked: the same request must give the same bytes throughout.
+are checked: the same request must give the same bytes throughout. With ``--ray`` the same load goes through ``--engine ray`` as
+well, a replica for each core of this machine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -35,6 +37,8 @@ WORK = {
     "linear": (64, 8, "application/x-safetensors", "units=0"),
     "rows": (60, 8, "text/csv", "draws=1&task=predict+the+label&label=label"),
 }
+# The other engine, with as many processes that emit as the local one has.
+RAY = ("--engine", "ray")
 # Accepted requests under overload wait for those before them: as few as keep both cores busy.
 SHORT_QUEUE = 8
 
@@ -47,14 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "command": environment.command(),
         "when": environment.now(),
         "machine": environment.machine(),
-        "versions": environment.versions(["modelgpt-edge", "numpy", "fastapi", "uvicorn"]),
+        "versions": environment.versions(["modelgpt-edge", "numpy", "fastapi", "uvicorn", "uvloop", "ray"]),
         "work": options.work,
     }
     if options.requests:
         result["memory"] = asyncio.run(memory(load, options.requests))
     else:
-        result |= asyncio.run(throughput(load, options.clients, options.seconds))
-        result["overload"] = asyncio.run(overload(load, options.seconds))
+        result |= asyncio.run(throughput(load, options.clients, options.seconds, options.ray))
+        result["overload"] = {"local": asyncio.run(overload(load, options.seconds))}
+        if options.ray:
+            result["overload"]["Ray"] = asyncio.run(overload(load, options.seconds, *RAY))
     if options.json:
         environment.write_json(options.json, result)
     text = _markdown(result)
@@ -68,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", choices=WORK, default="profile", help="what is asked for (default: profile)")
     parser.add_argument("--clients", type=int, nargs="*", default=CLIENTS, help="numbers of clients (default 1 4 16 64 256)")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default 20)")
+    parser.add_argument("--ray", action="store_true", help="measure Ray's replicas as well (pip install -e '.[serve-ray]')")
     parser.add_argument("--requests", type=int, help="only measure memory over so many requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the tables here")
@@ -86,8 +93,8 @@ def _request(work: str, number: int) -> bytes:
         from safetensors.numpy import save
 
         body = save({"encoded": x.astype(np.float32), "targets": (y[:, None] == np.array(CLASSES)).astype(np.float32)})
-    head = f"POST /v1/parameters?{query} HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = [f"POST /v1/parameters?{query} HTTP/1.1", "Host: localhost", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 @contextmanager
@@ -208,28 +215,44 @@ async def warm(load: Sequence[bytes], *options: str) -> AsyncIterator[tuple[str,
         yield url, pid
 
 
-async def throughput(load: Sequence[bytes], clients: Sequence[int], seconds: float) -> dict:
-    """Models a second of both ways by numbers of clients, and their ratio at 64; in turns, so both see one machine."""
+async def throughput(load: Sequence[bytes], clients: Sequence[int], seconds: float, ray: bool) -> dict:
+    """Models a second of both ways by numbers of clients, and their ratio at 64; in turns, so both see one machine.
+
+    Ray comes afterwards, for its processes have something to do even where nothing is asked of them.
+    """
     rows = []
     room = ("--queue", "512")
-    async with warm(load, *room) as (batched, _), warm(load, *room, "--batch", "1") as (single, _):
+    async with warm(load, *room) as batched, warm(load, *room, "--batch", "1") as single:
         for count in clients:
-            for way, url in (("batched", batched), ("one by one", single)):
-                environment.say(f"{way}, {count} clients")
-                seen = await closed_loop(url, load, count, seconds)
-                rows.append({"way": way, "clients": count, **seen.facts(seconds)})
+            for way, server in (("batched", batched), ("one by one", single)):
+                rows.append(await measured(way, *server, load, count, seconds))
+    if ray:
+        async with warm(load, *room, *RAY) as server:
+            rows += [await measured("Ray", *server, load, count, seconds) for count in clients]
     rate = {(row["way"], row["clients"]): row["models_per_second"] for row in rows}
     ratios = {}
     if ("batched", COMPARED) in rate:
         ratios["one by one"] = rate["batched", COMPARED] / rate["one by one", COMPARED]
     if ("batched", COMPARED) in rate and ("one by one", 1) in rate:
         ratios["one client alone"] = rate["batched", COMPARED] / rate["one by one", 1]
+    if ("Ray", COMPARED) in rate:
+        ratios["Ray"] = rate["batched", COMPARED] / rate["Ray", COMPARED]
     return {"throughput": rows, "ratios": ratios}
 
 
-async def overload(load: Sequence[bytes], seconds: float) -> dict:
+async def measured(way: str, url: str, pid: int, load: Sequence[bytes], clients: int, seconds: float) -> dict:
+    """What so many clients get, what a request takes of the process that speaks HTTP, and the bytes of one."""
+    environment.say(f"{way}, {clients} clients")
+    before = _processor_seconds(pid)
+    seen = await closed_loop(url, load, clients, seconds)
+    front = (_processor_seconds(pid) - before) / max(1, sum(seen.statuses.values()))
+    sizes = {"bytes_in": float(np.mean([*map(len, load)])), "bytes_out": float(np.mean([*map(len, seen.bodies.values())]))}
+    return {"way": way, "clients": clients, "front_seconds": front, **sizes, **seen.facts(seconds)}
+
+
+async def overload(load: Sequence[bytes], seconds: float, *engine: str) -> dict:
     """Half the capacity, and four times it."""
-    async with warm(load, "--queue", str(SHORT_QUEUE)) as (url, _):
+    async with warm(load, "--queue", str(SHORT_QUEUE), *engine) as (url, _):
         environment.say("capacity")
         capacity = (await closed_loop(url, load, SHORT_QUEUE, seconds)).facts(seconds)["models_per_second"]
         runs = {}
@@ -260,6 +283,12 @@ async def memory(load: Sequence[bytes], requests: int) -> dict:
     return {"requests": requests, "seconds": took, "first": first, "last": last, "growth": last / first - 1, "samples": samples}
 
 
+def _processor_seconds(pid: int) -> float:
+    """Processor time that a process has had, its children's left out."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _resident(pid: int) -> int:
     """Bytes of a process and its children."""
     page = 4096
@@ -277,28 +306,52 @@ def _markdown(result: dict) -> str:
             f"{m['last'] / 1e6:.0f} MB at the end, {m['growth']:+.1%}."
         )
         return "\n".join(lines)
-    head = ["way", "clients", "models a second", "p50, ms", "p95, ms", "p99, ms", "models a launch"]
+    head = ["way", "clients", "models a second", "p50, ms", "p95, ms", "p99, ms", "models a launch", "front, ms"]
     rows = [
-        [r["way"], r["clients"], f"{r['models_per_second']:.1f}", *_times(r), f"{r['batch']:.1f}"] for r in result["throughput"]
+        [r["way"], r["clients"], f"{r['models_per_second']:.1f}", *_times(r), _batch(r), f"{1000 * r['front_seconds']:.1f}"]
+        for r in result["throughput"]
     ]
-    lines += [environment.markdown_table(head, rows), ""]
+    lines += [
+        environment.markdown_table(head, rows),
+        "",
+        "front: processor time of the process that speaks HTTP, a request",
+        "",
+    ]
     for other, ratio in result["ratios"].items():
         lines += [f"Batching at {COMPARED} clients makes {ratio:.2f} times the models a second of {other}.", ""]
-    o = result["overload"]
-    head = ["load", "asked a second", "answered a second", "p50, ms", "p95, ms", "p99, ms", "told to come again", "errors"]
-    rows = []
-    for name in ("half", "fourfold"):
-        run = o[name]
-        refused = run["statuses"].get("429", 0)
-        rows.append(
-            [
-                *(f"{run['factor']:g} x capacity", f"{run['factor'] * o['capacity']:.1f}", f"{run['models_per_second']:.1f}"),
-                *(*_times(run), f"{refused:,}", sum(run["statuses"].values()) - refused - run["statuses"].get("200", 0)),
-            ]
-        )
-    lines += [environment.markdown_table(head, rows), ""]
-    lines.append(f"Queue {o['queue']}: the p99 of accepted requests at 4 x capacity is {o['p99_ratio']:.2f} of that at half.")
+    head = [
+        "engine",
+        "load",
+        "asked a second",
+        "answered a second",
+        "p50, ms",
+        "p95, ms",
+        "p99, ms",
+        "refused",
+        "errors",
+    ]
+    rows, ratios = [], []
+    for engine, o in result["overload"].items():
+        for name in ("half", "fourfold"):
+            run = o[name]
+            refused = run["statuses"].get("429", 0)
+            rows.append(
+                [
+                    *(engine, f"{run['factor']:g} x capacity", f"{run['factor'] * o['capacity']:.1f}"),
+                    *(f"{run['models_per_second']:.1f}", *_times(run), f"{refused:,}"),
+                    sum(run["statuses"].values()) - refused - run["statuses"].get("200", 0),
+                ]
+            )
+        ratios.append(f"{o['p99_ratio']:.2f} ({engine})")
+    lines += [environment.markdown_table(head, rows, left=2), ""]
+    lines += ["refused: told to come again", ""]
+    lines.append(f"Queue {SHORT_QUEUE}: the p99 of accepted requests at 4 x capacity is {', '.join(ratios)} of that at half.")
     return "\n".join(lines)
+
+
+def _batch(row: dict) -> str:
+    """Models a launch; Ray gathers them where the answers don't tell of it."""
+    return "-" if row["way"] == "Ray" else f"{row['batch']:.1f}"
 
 
 def _times(run: dict) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch  # noqa: TID251 - for the GPU server, as the kernels
@@ -17,6 +18,7 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.kernels.gram import gram
 from modelgpt_edge.kernels.gram.batch import BatchUnits, Sums
 from modelgpt_edge.kernels.ragged import Ragged
+from modelgpt_edge.kernels.transfer import send
 from modelgpt_edge.parameters.batched_launch import Draw, Launch, Size
 from modelgpt_edge.parameters.floor import Emission, Heads
 from modelgpt_edge.parameters.prepare import Prepared
@@ -56,28 +58,39 @@ def emit_batch(
 
     with ThreadPoolExecutor(workers) as pool:
         units = list(pool.map(drawn, range(len(tables))))
-    return solve_batch(tables, units, widths, draws, device)
-
-
-def solve_batch(
-    tables: Sequence[tuple[Prepared, Floats]], units: Sequence[Units], widths: Widths, draws: int, device: torch.device
-) -> list[Emission]:
-    """The same for units (one `Units` a table, all draws) that were drawn elsewhere, as by the processes that prepare tables.
-
-    Raises:
-        InputError: a table whose heads aren't finite; it is named by its place.
-    """
     each = max(1, draws)
-    work = [
-        Draw(place, ready.encoded, targets, units[place].part(d, each))
-        for place, (ready, targets) in enumerate(tables)
-        for d in range(each)
-    ]
-    heads = _solve_all(work, widths, device)
-    return [
-        Emission(ready.encoder, units[place], tuple(heads[place * each : (place + 1) * each]))
-        for place, (ready, _) in enumerate(tables)
-    ]
+    drawings = [Drawn(r.encoded, y, tuple(u.part(d, each) for d in range(each))) for (r, y), u in zip(tables, units)]
+    emissions = []
+    for place, ((ready, _), own, heads) in enumerate(zip(tables, units, solve_batch(drawings, widths, device))):
+        if heads is None:
+            cure = "Rescale columns of extreme values."
+            raise InputError("the heads can't be solved", where=f"table {place}", cure=cure)
+        emissions.append(Emission(ready.encoder, own, heads))
+    return emissions
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A table's rows (N, D) and targets (N, K), and the units of each solve over them; none, for the linear model, is one."""
+
+    encoded: Floats
+    targets: Floats
+    parts: tuple[Units, ...]
+
+
+def solve_batch(tables: Sequence[Drawn], widths: Widths, device: torch.device) -> list[tuple[Heads, ...] | None]:
+    """Heads over each of the parts of every table; None for a table that has heads that aren't finite.
+
+    Units are drawn elsewhere, as by the processes that prepare tables.
+    """
+    work = [Draw(place, table.encoded, table.targets, part) for place, table in enumerate(tables) for part in table.parts]
+    heads = iter(_solve_all(work, widths, device))
+    found: list[tuple[Heads, ...] | None] = []
+    for table in tables:
+        mine = [next(heads) for _ in table.parts]
+        solved = tuple(h for h in mine if h is not None)
+        found.append(solved if len(solved) == len(mine) else None)
+    return found
 
 
 def _check(where: str, encoded: Floats, targets: Floats) -> None:
@@ -93,14 +106,14 @@ def _check(where: str, encoded: Floats, targets: Floats) -> None:
             raise InputError(f"{name}: a value is no finite number", where=where, seen=f"row {row}", cure=cure)
 
 
-def _solve_all(work: Sequence[Draw], widths: Widths, device: torch.device) -> list[Heads]:
-    """Heads of every draw, in their order."""
+def _solve_all(work: Sequence[Draw], widths: Widths, device: torch.device) -> list[Heads | None]:
+    """Heads of every draw, in their order; None where they aren't finite."""
     alike: dict[Size, list[int]] = {}
     for i, draw in enumerate(work):
         alike.setdefault(draw.size, []).append(i)
     sampled = [i for size, members in alike.items() if size.sampled for i in members]
     sums = dict(zip(sampled, _sum_all([work[i] for i in sampled], device)))
-    solved: dict[int, Heads] = {}
+    solved: dict[int, Heads | None] = {}
     for size, members in alike.items():
         slots = size.slots(device)
         for start in range(0, len(members), slots):
@@ -119,7 +132,7 @@ def _sum_all(work: Sequence[Draw], device: torch.device) -> list[Sums]:
     tables = {draw.place: draw for draw in work}
     places = sorted(tables)
     own = np.searchsorted(places, [draw.place for draw in work])
-    inputs = Ragged.of([torch.from_numpy(tables[place].encoded).to(device) for place in places])
-    targets = Ragged.of([torch.from_numpy(tables[place].targets).to(device) for place in places])
+    inputs = Ragged.of([send(tables[place].encoded, device) for place in places])
+    targets = Ragged.of([send(tables[place].targets, device) for place in places])
     made = gram(inputs.take(own), targets.take(own), BatchUnits.of([draw.units for draw in work], device))
     return [made[g] for g in range(len(work))]

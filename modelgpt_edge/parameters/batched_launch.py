@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID251
 
 from modelgpt_edge.child import Floats, Units
-from modelgpt_edge.errors import InputError
 from modelgpt_edge.kernels.gram.batch import BatchUnits, Sums
 from modelgpt_edge.kernels.gram.naive import activate
+from modelgpt_edge.kernels.transfer import send
 from modelgpt_edge.parameters.batched_logistic import logistic_heads
 from modelgpt_edge.parameters.batched_ridge import LEAST, Problems, classification_heads, regression_heads
 from modelgpt_edge.parameters.floor import SKIP, Heads
@@ -30,8 +30,9 @@ from modelgpt_edge.parameters.units import Widths
 SAMPLE = 4096
 # Tables of one launch. A CPU takes one after another anyway.
 SLOTS = {"cuda": 64, "cpu": 4}
-# Numbers that the factors of all penalties may be in one launch: 2 GiB, and as much again three times while they are made.
-CELLS = 2**28
+# Numbers that the factors of all penalties may be in one launch: 2 GiB, and as much again three times while they are made. They
+# may take no more than this share of a GPU's memory.
+CELLS, SHARE = 2**28, 1 / 8
 # Columns and rows are rounded up to multiples of this, so that every matrix of a launch lies aligned alike.
 STEP = 16
 # The least total variance of a group, as `floor.group_scale` has it.
@@ -88,7 +89,11 @@ class Size:
         """Draws of one launch."""
         order = self.features if self.sampled else min(self.rows, self.features)
         cells = len(RATIOS) * (order * order + self.rows * self.outputs) + self.rows * order
-        return max(1, min(SLOTS[device.type], CELLS // cells))
+        most = CELLS
+        if device.type == "cuda":
+            memory: int = torch.cuda.get_device_properties(device).total_memory
+            most = min(most, int(memory * SHARE) // torch.float64.itemsize)
+        return max(1, min(SLOTS[device.type], most // cells))
 
 
 def _whole(count: int, step: int = STEP) -> int:
@@ -141,7 +146,7 @@ class Launch:
             own = units.weight[s].numpy()
             weight[s, : x.shape[1]], weight[s, -1], offset[s] = own[:-1], own[-1], units.offset[s].numpy()
         given, told, own_weight, own_offset, real = (
-            torch.from_numpy(array).to(device).double() for array in (inputs, targets, weight, offset, mask)
+            send(array, device).double() for array in (inputs, targets, weight, offset, mask)
         )
         hidden = torch.vmap(activate)(given, own_weight, own_offset)
         beyond = hidden.new_zeros(slots, size.rows, size.features - size.columns - hidden.shape[2])
@@ -163,7 +168,7 @@ class Launch:
         added = self.features.new_zeros(len(sums), self.size.features)
         told = torch.stack([own.targets for own in sums])
         for s, (draw, own) in enumerate(zip(self.draws, sums)):
-            at = torch.from_numpy(self._places(draw)).to(added.device)
+            at = send(self._places(draw), added.device)
             summed[s, at[:, None], at], crossed[s, at], added[s, at] = own.gram, own.cross, own.features
         mean, target_mean = added / count[:, None], told / count[:, None]
         moments = summed.diagonal(dim1=1, dim2=2) / count[:, None]
@@ -191,8 +196,8 @@ class Launch:
         """Where a draw's own columns and units are among the features."""
         return np.concatenate([np.arange(draw.encoded.shape[1]), self.size.columns + np.arange(sum(self.size.units))])
 
-    def solve(self, posed: Posed) -> Iterator[Heads]:
-        """Heads of every draw."""
+    def solve(self, posed: Posed) -> Iterator[Heads | None]:
+        """Heads of every draw; None where they aren't finite."""
         problems = posed.problems
         if self.size.outputs == 1:
             solved = [regression_heads(problems)]
@@ -204,7 +209,4 @@ class Launch:
         for draw, w, b in zip(self.draws, weight.float().cpu().numpy(), bias.float().cpu().numpy()):
             own = w[self._places(draw)].reshape(-1, len(solved), self.size.outputs)
             made = Heads(np.ascontiguousarray(own.transpose(1, 0, 2)), b.reshape(len(solved), -1).copy())
-            if not (np.isfinite(made.weight).all() and np.isfinite(made.bias).all()):
-                cure = "Rescale columns of extreme values."
-                raise InputError("the heads can't be solved", where=f"table {draw.place}", cure=cure)
-            yield made
+            yield made if np.isfinite(made.weight).all() and np.isfinite(made.bias).all() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -45,7 +45,7 @@ def distil_all(
     emissions: Mapping[str, Emission],
     ready: Prepared,
     targets: Floats,
-    schema: Schema,
+    named: Collection[str],
     units: Sequence[int],
     draws: int,
     rng: np.random.Generator,
@@ -54,6 +54,7 @@ def distil_all(
     """Distil what was emitted: the floor, and with a corrector what it makes of the floor, under ``trained``.
 
     Args:
+        named: columns that the task names.
         units: in the order to try: the first from which a child that is faithful to the floor can be distilled is taken.
 
     Returns:
@@ -67,7 +68,7 @@ def distil_all(
     distilled = {**emissions, "floor": floor.emission}
     if corrector is None:
         return distilled, floor.divergence
-    trained = correct(match, corrector, ready, targets, schema.named, rng).distil(floor.emission.units.count)
+    trained = correct(match, corrector, ready, targets, named, rng).distil(floor.emission.units.count)
     return {**distilled, "trained": trained.emission}, trained.divergence
 
 

@@ -85,7 +85,7 @@ def gather(
         rng = np.random.default_rng([seed, r, k])
         ready, emissions = emit_all(rows.take(out), targets[out], schema, min(draws, 1), rng, 1, encoder)
         width = (min(units, DRAW.total),)
-        emissions, _ = distil_all(emissions, ready, targets[out], schema, width, min(draws, 1), rng, corrector)
+        emissions, _ = distil_all(emissions, ready, targets[out], schema.named, width, min(draws, 1), rng, corrector)
         encoded = encode(emissions["floor"].encoder, rows.take(held))
         return held, {name: emission.scores(encoded) for name, emission in emissions.items()}
 

@@ -61,7 +61,7 @@ def regenerator(
         rng = np.random.default_rng([seed, 2])
         sample = table.sample.take(rows)
         ready, emissions = emit_all(sample, targets[rows], table.schema, draws, rng, 1, child.encoder)
-        distilled, _ = distil_all(emissions, ready, targets[rows], table.schema, (count,), draws, rng, corrector)
+        distilled, _ = distil_all(emissions, ready, targets[rows], table.schema.named, (count,), draws, rng, corrector)
         pair = paired(distilled, "trained" if corrector else "floor")
         return fuse(pair, blend.weights(len(emissions["linear"].heads[0].bias)), standard, classes)
 

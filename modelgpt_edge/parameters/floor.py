@@ -104,6 +104,11 @@ def emit_floor(
         workers: threads that share the draws; the result doesn't depend on it.
     """
     units = draw_units(ready.encoded, targets, ready.relevance, widths, draws, rng)
+    return solve_floor(ready, targets, units, widths, draws, workers)
+
+
+def solve_floor(ready: Prepared, targets: Floats, units: Units, widths: Widths, draws: int, workers: int = 1) -> Emission:
+    """The same for units that are drawn already."""
 
     def solve_draw(d: int) -> Heads:
         part = units.part(d, draws)

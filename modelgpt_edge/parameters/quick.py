@@ -2,29 +2,60 @@
 
 Nothing is cross-validated, so which heads count how much is not chosen but given: the even mean, which the blend's priors
 favour, or the blend of a package that is refitted. Given a build's own blend, the child is that build's, to the bit.
+Emission is three steps, of which a server may take the middle one, the solve, elsewhere and for many at once.
 Whoever calls has pinned BLAS to one thread: small solves spin on more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from modelgpt_edge.child import Child, Encoder, Floats
+from modelgpt_edge.child import Child, Encoder, Floats, Units
 from modelgpt_edge.data.table import Table
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.blend import Blend
-from modelgpt_edge.parameters.distil import Match
-from modelgpt_edge.parameters.emissions import distil_all, emit_all, paired, read_corrector
-from modelgpt_edge.parameters.floor import Emission, emit_floor, emit_linear, fuse
-from modelgpt_edge.parameters.prepare import MOST_COLUMNS, Prepared, Standard, targets_of
+from modelgpt_edge.parameters.emissions import distil_all, paired, read_corrector, require_known
+from modelgpt_edge.parameters.floor import Emission, Heads, emit_linear, fuse, solve_floor
+from modelgpt_edge.parameters.prepare import MOST_COLUMNS, Prepared, Standard, prepare, targets_of
 from modelgpt_edge.parameters.relevance import relevance
-from modelgpt_edge.parameters.units import DRAW
+from modelgpt_edge.parameters.units import DRAW, draw_units
 
 EVEN = Blend(share=0.5, linear=0.0, temperature=1.0, loss=0.0)
 # As many as a table has in memory, and as a build takes.
 MOST_ROWS, MOST_OUTPUTS = 25_000, 200
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A child whose units are drawn and whose heads aren't solved yet. It is finished once, for that draws from `rng`.
+
+    Attributes:
+        targets: what heads are solved for, (N, K).
+        units: of all draws, which are none for the plain linear model.
+        sizes: hidden units to try, as for `generate`.
+        rng: as drawing the units has left it.
+        named: columns that the task names.
+    """
+
+    ready: Prepared
+    targets: Floats
+    units: Units
+    draws: int
+    sizes: tuple[int, ...]
+    rng: np.random.Generator
+    generator: str
+    blend: Blend
+    named: Collection[str]
+    standard: Standard
+    classes: tuple[str, ...]
+
+    @property
+    def parts(self) -> tuple[Units, ...]:
+        """The units that each solve is over: none, for the linear model, and then those of every draw."""
+        return Units.none(self.ready.encoder.width), *(self.units.part(d, self.draws) for d in range(self.draws))
 
 
 def emit_child(
@@ -43,14 +74,27 @@ def emit_child(
         generator: ``floor``, ``linear`` or ``trained``.
         encoder: one that is fitted already and is kept.
     """
+    begun = begin_child(table, units, draws, seed, generator, blend, encoder)
+    return finish(begun, solve(begun))
+
+
+def begin_child(
+    table: Table,
+    units: Sequence[int],
+    draws: int,
+    seed: int,
+    generator: str = "floor",
+    blend: Blend = EVEN,
+    encoder: Encoder | None = None,
+) -> Begun:
+    """The first step of `emit_child`."""
     rows, schema = table.sample, table.schema
-    corrector = read_corrector(schema.classes) if generator == "trained" else None
+    if generator == "trained":
+        require_known(schema.classes)
     standard = Standard(0.0, 1.0) if schema.classes else Standard.of(np.asarray(rows.labels, np.float64))
-    targets, rng = targets_of(rows.labels, standard, schema.classes), np.random.default_rng(seed)
-    draws = draws if any(units) else 0
-    ready, emissions = emit_all(rows, targets, schema, draws, rng, 1, encoder)
-    emissions, _ = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
-    return _fused(paired(emissions, generator), blend, standard, schema.classes)
+    targets = targets_of(rows.labels, standard, schema.classes)
+    ready = prepare(rows, targets, schema, encoder)
+    return _begin(ready, targets, units, draws, seed, generator, blend, schema.named, standard, schema.classes)
 
 
 def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units: Sequence[int], draws: int, seed: int) -> Child:
@@ -64,6 +108,14 @@ def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units:
     Raises:
         InputError: the arrays don't fit together, are too large, or hold what is no number.
     """
+    begun = begin_encoded(encoded, targets, owners, units, draws, seed)
+    return finish(begun, solve(begun))
+
+
+def begin_encoded(
+    encoded: Floats, targets: Floats, owners: Sequence[int], units: Sequence[int], draws: int, seed: int
+) -> Begun:
+    """The first step of `emit_encoded`."""
     _check("encoded", encoded, encoded.shape[:1], MOST_COLUMNS)
     _check("targets", targets, encoded.shape[:1], MOST_OUTPUTS)
     if len(owners) != encoded.shape[1]:
@@ -72,18 +124,57 @@ def emit_encoded(encoded: Floats, targets: Floats, owners: Sequence[int], units:
     if targets.shape[1] > 1 and not (((targets == 0) | (targets == 1)).all() and (targets.sum(1) == 1).all()):
         cure = "Give each row a 1 in the column of its class and 0 elsewhere, or one column of standardised values."
         raise InputError("the targets are not one-hot", where="targets", cure=cure)
-    rng, draws = np.random.default_rng(seed), draws if any(units) else 0
     ready = Prepared(_through(tuple(f"c{owner}" for owner in owners)), encoded, relevance(encoded, targets))
-    floor = linear = emit_linear(ready, targets)
-    if draws:
-        floor, most = emit_floor(ready, targets, DRAW, draws, rng), DRAW.total * draws
-        floor = floor if units[0] >= most else Match.of(floor, ready, rng).smallest(units, most).emission
     classes = tuple(map(str, range(targets.shape[1]))) if targets.shape[1] > 1 else ()
-    return _fused({"linear": linear, "floor": floor}, EVEN, Standard(0.0, 1.0), classes)
+    return _begin(ready, targets, units, draws, seed, "floor", EVEN, (), Standard(0.0, 1.0), classes)
 
 
-def _fused(emissions: dict[str, Emission], blend: Blend, standard: Standard, classes: tuple[str, ...]) -> Child:
-    return fuse(emissions, blend.weights(len(emissions["linear"].heads[0].bias)), standard, classes)
+def _begin(
+    ready: Prepared,
+    targets: Floats,
+    sizes: Sequence[int],
+    draws: int,
+    seed: int,
+    generator: str,
+    blend: Blend,
+    named: Collection[str],
+    standard: Standard,
+    classes: tuple[str, ...],
+) -> Begun:
+    rng, draws = np.random.default_rng(seed), draws if any(sizes) else 0
+    units = Units.none(ready.encoder.width)
+    if draws:
+        units = draw_units(ready.encoded, targets, ready.relevance, DRAW, draws, rng)
+    return Begun(ready, targets, units, draws, tuple(sizes), rng, generator, blend, named, standard, classes)
+
+
+def solve(begun: Begun) -> tuple[Heads, ...]:
+    """The second step, on the host: heads over each of the parts."""
+    linear = emit_linear(begun.ready, begun.targets).heads
+    if not begun.draws:
+        return linear
+    return linear + solve_floor(begun.ready, begun.targets, begun.units, DRAW, begun.draws).heads
+
+
+def finish(begun: Begun, heads: Sequence[Heads]) -> Child:
+    """The third step: a child distilled and fused from heads over each of the parts."""
+    encoder, (line, *drawn) = begun.ready.encoder, heads
+    floor = linear = Emission(encoder, Units.none(encoder.width), (line,))
+    if drawn:
+        floor = Emission(encoder, begun.units, tuple(drawn))
+    corrector = read_corrector(begun.classes) if begun.generator == "trained" else None
+    emissions, _ = distil_all(
+        {"linear": linear, "floor": floor},
+        begun.ready,
+        begun.targets,
+        begun.named,
+        begun.sizes,
+        begun.draws,
+        begun.rng,
+        corrector,
+    )
+    weights = begun.blend.weights(len(line.bias))
+    return fuse(paired(emissions, begun.generator), weights, begun.standard, begun.classes)
 
 
 def _check(name: str, array: Floats, rows: tuple[int, ...], most: int) -> None:

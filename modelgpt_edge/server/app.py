@@ -15,18 +15,20 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelgpt_edge.errors import InputError, ModelgptEdgeError, nearest
-from modelgpt_edge.server import bodies
-from modelgpt_edge.server.auth import require_token
+from modelgpt_edge.errors import ModelgptEdgeError, nearest
+from modelgpt_edge.server import bodies, openapi
+from modelgpt_edge.server.auth import require_own_page, require_token
 from modelgpt_edge.server.building import build, package
 from modelgpt_edge.server.errors import RequestError, error_json, status_of
+from modelgpt_edge.server.launches import Emitter
 from modelgpt_edge.server.metrics import CONTENT_TYPE, Metrics
+from modelgpt_edge.server.page import HEADERS, page
 from modelgpt_edge.server.parameters import parameters
 from modelgpt_edge.server.refitting import refit
 from modelgpt_edge.server.requests import service_of
@@ -36,66 +38,91 @@ from modelgpt_edge.server.settings import Settings
 # Bytes of an unread body that cost less to read than a new connection does.
 LITTLE = 1 << 20
 HUNG_UP = 499  # what nginx calls it; nobody reads it but the metrics
-DESCRIPTION = """The hypernetwork as a service: rows in, weights or a compiled package out.
-Every error is one JSON object: `error`, `where`, `seen`, `cure` and the command line's exit `code`."""
-_FILE = {"schema": {"type": "string", "format": "binary"}}
-_ROWS = dict.fromkeys((*bodies.ROWS, bodies.BYTES), _FILE)
-_FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
 
 
-def _body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
+def create_app(settings: Settings, emitter: Emitter | None = None) -> FastAPI:
+    """The server as an ASGI application; its workers start and end with it.
 
-
-def _gives(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    error = {
-        "application/json": {"example": error_json(InputError("what is wrong", where="where", cure="What to do about it."))}
-    }
-    refusals = {422: "refused", 413: "too long", 415: "a type that isn't taken", 429: "full: see Retry-After", 503: "ask again"}
-    return {
-        200: {"content": dict.fromkeys(kinds, _FILE)},
-        **{s: {"description": d, "content": error} for s, d in refusals.items()},
-    }
-
-
-def create_app(settings: Settings) -> FastAPI:
-    """The server as an ASGI application; its workers start and end with it."""
+    Args:
+        emitter: who emits the weights; worker processes of this machine where not given.
+    """
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        service = app.state.service = Service(settings)
+        service = app.state.service = Service(settings, emitter)
         await service.start()
         try:
             yield
         finally:
             await service.close()
 
-    app = FastAPI(title="modelgpt-edge", description=DESCRIPTION, version=version("modelgpt-edge"), lifespan=life)
+    async def own_page(request: Request) -> None:
+        require_own_page(settings.hosts, settings.token, request.headers)
+
+    app = FastAPI(
+        title="modelgpt-edge",
+        description=openapi.DESCRIPTION,
+        version=version("modelgpt-edge"),
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(own_page)],
+    )
     app.add_middleware(_Counted)
     for kind in (ModelgptEdgeError, ClientDisconnect, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _on_error)
-    app.get("/healthz")(_healthz)
-    guarded = [Depends(_guard)]
-    app.get("/metrics", dependencies=guarded)(_metrics)
-    app.get("/v1/targets", dependencies=guarded)(_targets)
-    weights = {**_ROWS, bodies.SAFETENSORS: _FILE}
-    app.post("/v1/parameters", dependencies=guarded, openapi_extra=_body(weights), responses=_gives(bodies.SAFETENSORS))(
-        parameters
-    )
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    guarded, rows = [Depends(_guard)], '-H "Content-Type: text/csv" --data-binary @rows.csv'
+    app.get("/docs", include_in_schema=False)(_docs)
+    app.get("/healthz", response_description="weights can be emitted", openapi_extra=openapi.sample("", "/healthz"))(_healthz)
+    app.get(
+        "/metrics",
+        dependencies=guarded,
+        response_class=PlainTextResponse,
+        response_description="counters",
+        openapi_extra=openapi.sample("", "/metrics"),
+    )(_metrics)
+    app.get(
+        "/v1/targets",
+        dependencies=guarded,
+        response_description="a list of targets",
+        openapi_extra=openapi.sample("", "/v1/targets"),
+    )(_targets)
+    app.post(
+        "/v1/parameters",
+        dependencies=guarded,
+        response_class=Response,
+        openapi_extra=openapi.body({**openapi.ROWS, bodies.SAFETENSORS: openapi.FILE})
+        | openapi.sample(f"{rows} -o child.safetensors", "/v1/parameters?task=predict+churn"),
+        responses=openapi.gives("weights", bodies.SAFETENSORS),
+    )(parameters)
     app.post(
         "/v1/build",
         dependencies=guarded,
-        openapi_extra=_body({**_ROWS, bodies.MULTIPART: _FORM}),
-        responses=_gives(bodies.TAR, "text/event-stream"),
+        response_class=Response,
+        openapi_extra=openapi.body({**openapi.ROWS, bodies.MULTIPART: openapi.FORM})
+        | openapi.sample(f"{rows} -o churn.tar", "/v1/build?task=predict+churn&target=jetson"),
+        responses=openapi.gives("the package, or its events", bodies.TAR, "text/event-stream"),
     )(build)
-    app.get("/v1/packages/{identity}", dependencies=guarded, responses=_gives(bodies.TAR))(package)
+    app.get(
+        "/v1/packages/{identity}",
+        dependencies=guarded,
+        response_class=Response,
+        openapi_extra=openapi.sample("-o churn.tar", "/v1/packages/ID"),
+        responses=openapi.gives("the package", bodies.TAR),
+    )(package)
     app.post(
         "/v1/refit",
         dependencies=guarded,
-        openapi_extra=_body({bodies.MULTIPART: _FORM, bodies.TAR: _FILE}),
-        responses=_gives(bodies.TAR),
+        response_class=Response,
+        openapi_extra=openapi.body({bodies.MULTIPART: openapi.FORM, bodies.TAR: openapi.FILE})
+        | openapi.sample("-F template=@churn.tar -F anna=@anna.csv -F ben=@ben.csv -o weights.tar", "/v1/refit"),
+        responses=openapi.gives("everybody's weights", bodies.TAR),
     )(refit)
-    return app
 
 
 async def _guard(request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]) -> None:
@@ -108,8 +135,13 @@ async def _guard(request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_err
         raise RequestError(422, "there is no such option", where="query", seen=strange, cure=cure, close=True)
 
 
+async def _docs(request: Request) -> Response:
+    app: FastAPI = request.app
+    return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/")), headers=HEADERS)
+
+
 async def _healthz(request: Request) -> Response:
-    """Whether workers are up; needs no token."""
+    """Whether weights can be emitted; needs no token."""
     health = service_of(request).health()
     return JSONResponse(health, 200 if health["status"] == "ok" else 503)
 

@@ -22,12 +22,17 @@ def folder_files(folder: Path) -> dict[str, bytes]:
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Files by path as a tar; the same files give the same bytes."""
     out = io.BytesIO()
+    pack_into(out, files.items())
+    return out.getvalue()
+
+
+def pack_into(out: BinaryIO, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write a tar, one file after the other as they come."""
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in files.items():
+        for name, content in files:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
-    return out.getvalue()
 
 
 def unpack(source: BinaryIO, most_bytes: int, most_files: int = 100_000) -> Iterator[tuple[str, bytes]]:
@@ -66,7 +71,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[str]:
     """Write files whose names are `safe` into a folder, one after the other as they come; their names.
 
     Raises:
-        PackageError: a file can't be written: its name is too long or that of a folder, or the disk is full.
+        PackageError: a file can't be written: its name is too long or that of a folder, or, so its cause, the disk is full.
     """
     names = []
     for name, content in files:

@@ -42,7 +42,9 @@ class Answer(Generic[R]):
 
 
 @dataclass(eq=False)
-class _Waiting(Generic[J, R]):
+class Waiting(Generic[J, R]):
+    """A job, the time by the loop's clock since which it waits, and its answer to come."""
+
     job: J
     since: float
     answer: asyncio.Future[Answer[R]]
@@ -73,7 +75,7 @@ class Batcher(Generic[J, R]):
     ) -> None:
         self._launch, self._most, self._wait, self._observe = launch, most, wait, observe
         self._room, self._slots, self._lanes = room, asyncio.Semaphore(room), asyncio.Semaphore(lanes)
-        self._queue: deque[_Waiting[J, R]] = deque()
+        self._queue: deque[Waiting[J, R]] = deque()
         self._arrived = asyncio.Event()
         self._accepted = 0
         self._seconds_a_job = 0.0
@@ -103,7 +105,7 @@ class Batcher(Generic[J, R]):
             self.require_room()
         async with self._slots:
             loop = asyncio.get_running_loop()
-            waiting = _Waiting[J, R](job, loop.time(), loop.create_future())
+            waiting = Waiting[J, R](job, loop.time(), loop.create_future())
             self._accepted += 1
             self._queue.append(waiting)
             self._arrived.set()
@@ -129,7 +131,7 @@ class Batcher(Generic[J, R]):
         self._flying.discard(task)
         self._lanes.release()
 
-    async def _gather(self) -> list[_Waiting[J, R]]:
+    async def _gather(self) -> list[Waiting[J, R]]:
         """The next jobs, at least one."""
         loop = asyncio.get_running_loop()
         while True:
@@ -148,51 +150,57 @@ class Batcher(Generic[J, R]):
             except asyncio.TimeoutError:  # nobody else came
                 continue
 
-    async def _fly(self, batch: list[_Waiting[J, R]]) -> None:
+    async def _fly(self, batch: list[Waiting[J, R]]) -> None:
         start = asyncio.get_running_loop().time()
-        await self._send(batch)
+        await send(self._launch, batch, self._observe)
         took = (asyncio.get_running_loop().time() - start) / len(batch)
         self._seconds_a_job += (FOLLOW if self._seconds_a_job else 1.0) * (took - self._seconds_a_job)
 
-    async def _send(self, batch: list[_Waiting[J, R]]) -> None:
-        """Launch jobs and answer each as soon as its own result is there; those short of memory again, in halves."""
-        start = asyncio.get_running_loop().time()
-        self._observe(len(batch))
-        try:
-            futures = self._launch([w.job for w in batch])
-        except MemoryError:
-            short = batch
-        except Exception as error:  # a launch that fails as a whole: nobody may wait for it until their time is out
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
-            return
-        else:
-            told = await asyncio.gather(*(self._answer(w, f, len(batch), start) for w, f in zip(batch, futures)))
-            short = [w for w, done in zip(batch, told) if not done]
-        if short and len(batch) == 1:
-            if not short[0].answer.done():
-                short[0].answer.set_exception(MemoryError())
-            return
-        middle = (len(short) + 1) // 2
-        for half in (short[:middle], short[middle:]):
-            if half:
-                await self._send(half)
 
-    async def _answer(self, waiting: _Waiting[J, R], future: Future[R], size: int, start: float) -> bool:
-        """Hand on one result; False where memory was short."""
-        waiting.answer.add_done_callback(lambda answer: future.cancel() if answer.cancelled() else None)
-        try:
-            result = await asyncio.wrap_future(future)
-        except MemoryError:
-            return False
-        except asyncio.CancelledError:
-            waiting.answer.cancel()
-            return True
-        except Exception as error:  # it is the job's to raise, not the batch's
+async def send(
+    launch: Callable[[Sequence[J]], Sequence[Future[R]]],
+    batch: Sequence[Waiting[J, R]],
+    observe: Callable[[int], None] = lambda size: None,
+) -> None:
+    """Launch jobs and answer each as soon as its own result is there; those short of memory again, in halves."""
+    start = asyncio.get_running_loop().time()
+    observe(len(batch))
+    try:
+        futures = launch([w.job for w in batch])
+    except MemoryError:
+        short = list(batch)
+    except Exception as error:  # a launch that fails as a whole: nobody may wait for it until their time is out
+        for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
-            return True
-        if not waiting.answer.done():
-            waiting.answer.set_result(Answer(result, size, start - waiting.since))
+        return
+    else:
+        told = await asyncio.gather(*(_answer(w, f, len(batch), start) for w, f in zip(batch, futures)))
+        short = [w for w, done in zip(batch, told) if not done]
+    if short and len(batch) == 1:
+        if not short[0].answer.done():
+            short[0].answer.set_exception(MemoryError())
+        return
+    middle = (len(short) + 1) // 2
+    for half in (short[:middle], short[middle:]):
+        if half:
+            await send(launch, half, observe)
+
+
+async def _answer(waiting: Waiting[J, R], future: Future[R], size: int, start: float) -> bool:
+    """Hand on one result; False where memory was short."""
+    waiting.answer.add_done_callback(lambda answer: future.cancel() if answer.cancelled() else None)
+    try:
+        result = await asyncio.wrap_future(future)
+    except MemoryError:
+        return False
+    except asyncio.CancelledError:
+        waiting.answer.cancel()
         return True
+    except Exception as error:  # it is the job's to raise, not the batch's
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+        return True
+    if not waiting.answer.done():
+        waiting.answer.set_result(Answer(result, size, start - waiting.since))
+    return True

@@ -17,6 +17,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from modelgpt_edge.server.disk import require_disk
 from modelgpt_edge.server.errors import RequestError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ ROWS = {
     "application/vnd.apache.parquet": ".parquet",
     "application/gzip": ".gz",
 }
+# Bytes a second that an upload must come at, on average: else a few who trickle would keep everybody out.
+SLOWEST = 16_000
 ENDINGS = (*ROWS.values(), ".txt", ".ndjson", ".pq")
 
 
@@ -57,7 +60,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an upload may be: its bytes, and the seconds that it may stand still."""
+    """What an upload may be.
+
+    Attributes:
+        bytes: most of them.
+        idle: seconds that it may stand still, and that it may take longer than at the slowest rate.
+    """
 
     bytes: int
     idle: float
@@ -68,30 +76,39 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def stream(request: Request, limits: Limits, count: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
-    """A body's chunks; RequestError where it is too long or stands still, ClientDisconnect where it is cut short.
+async def stream(request: Request, folder: Path, limits: Limits, count: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+    """A body's chunks, which go to a folder.
 
     Args:
         count: told the bytes of every chunk.
+
+    Raises:
+        RequestError: it is too long, too slow, stands still, or would fill the disk.
+        ClientDisconnect: it is cut short.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limits.bytes:
-        raise _too_long(int(declared), limits)
-    chunks, total = request.stream().__aiter__(), 0
+    length = int(declared) if declared.isdigit() else 0
+    if length > limits.bytes:
+        raise _too_long(length, limits)
+    require_disk(folder, length)
+    clock = asyncio.get_running_loop().time
+    chunks, total, begun = request.stream().__aiter__(), 0, clock()
     while True:
+        left = begun + limits.idle + total / SLOWEST - clock()
         try:
-            chunk = await asyncio.wait_for(anext(chunks), limits.idle)
+            chunk = await asyncio.wait_for(anext(chunks), min(limits.idle, left))
         except StopAsyncIteration:
             return
         except asyncio.TimeoutError as error:
-            cure = "Send it without a pause, or in smaller parts."
+            cure = f"Send it without a pause and at {SLOWEST // 1000} kB/s or more, or in smaller parts."
             raise RequestError(
-                408, "the upload stood still", where="body", seen=f"{total:,} bytes", cure=cure, close=True
+                408, "the upload stood still or is too slow", where="body", seen=f"{total:,} bytes", cure=cure, close=True
             ) from error
         total += len(chunk)
         count(len(chunk))
         if total > limits.bytes:
             raise _too_long(total, limits)
+        require_disk(folder, len(chunk))
         yield chunk
 
 
@@ -122,7 +139,7 @@ async def save_body(request: Request, folder: Path, limits: Limits, count: Calla
 async def _save(request: Request, path: Path, name: str, kind: str, limits: Limits, count: Callable[[int], None]) -> Upload:
     size = 0
     with path.open("wb") as file:
-        async for chunk in stream(request, limits, count):
+        async for chunk in stream(request, path.parent, limits, count):
             file.write(chunk)
             size += len(chunk)
     if not size:
@@ -136,7 +153,7 @@ async def save_parts(request: Request, folder: Path, limits: Limits, count: Call
     parts = _Parts(folder, most)
     try:
         parser = MultipartParser(boundary, parts.callbacks())
-        async for chunk in stream(request, limits, count):
+        async for chunk in stream(request, folder, limits, count):
             parser.write(chunk)
         if not parts.ended:
             raise _unreadable("it ends before its last boundary", most)

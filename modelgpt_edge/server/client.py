@@ -29,7 +29,7 @@ SILENCE = 60.0
 MOST_BYTES = 1 << 30
 BLOCK = 1 << 16
 # Answers that say nothing about the request: another server, or a local build, may well do it.
-UNAVAILABLE = frozenset({404, 408, 429, 502, 503, 504})
+UNAVAILABLE = frozenset({404, 408, 429, 502, 503, 504, 507})
 
 
 class ServerUnavailableError(InputError):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,66 +17,89 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from modelgpt_edge.architecture.architecture import SIZES
+from modelgpt_edge.architecture.architecture import SIZES, Architecture
 from modelgpt_edge.child import Child, Floats
-from modelgpt_edge.child_file import CHILD, child_bytes, child_tensors, read_child
+from modelgpt_edge.child_file import child_bytes, child_tensors, read_child
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import open_table
 from modelgpt_edge.encoder_file import encoder_tensors
-from modelgpt_edge.errors import GateError, InputError, ModelgptEdgeError
-from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.errors import GateError, InputError, ModelgptEdgeError, PackageError
+from modelgpt_edge.manifest import MANIFEST, Manifest
 from modelgpt_edge.parameters.blend import Blend
+from modelgpt_edge.parameters.emissions import GENERATORS
 from modelgpt_edge.parameters.generate import generate
-from modelgpt_edge.parameters.quick import emit_child, emit_encoded
+from modelgpt_edge.parameters.quick import Begun, begin_child, begin_encoded, emit_encoded, finish, solve
 from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.refit import read_table, regenerate, require_same_shape
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.rules import write_requirement
 from modelgpt_edge.runtime.opening import open_package
+from modelgpt_edge.server.disk import disk_full, is_full
 from modelgpt_edge.server.errors import error_json, status_of
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob
+from modelgpt_edge.server.parts import Begin, Emitted, Finish, Packed, pack, unpack
 
 Tell = Callable[[str, float], None]
+# Bytes of a template's manifest: as JSON unpacks in memory, twenty times as many are taken.
+MOST_MANIFEST = 8 << 20
 
 
-def do(job: Job, tell: Tell = lambda stage, share: None) -> Result:
-    """Do a job.
+def do(job: Job | Begin | Finish, tell: Tell = lambda stage, share: None) -> Result | Packed:
+    """Do a job, or the first or third part of one whose heads are solved on a device.
 
     Raises:
         MemoryError: this machine has too little for it, or for all that runs at once.
     """
-    hidden = {str(path): path.name for path in vars(job).values() if isinstance(path, Path)}
+    asked = job.job if isinstance(job, Begin | Finish) else job
     try:
-        return _do(job, tell)
+        return _build(asked, tell) if isinstance(asked, BuildJob) else _emit(asked, job)
     except ModelgptEdgeError as error:
-        return Refused(status_of(error), error_json(error, hidden))
+        told = disk_full() if is_full(error.__cause__) else error
+        return Refused(status_of(told), error_json(told), isinstance(asked, RefitJob) and isinstance(error, PackageError))
     except MemoryError:
         raise
     except np.linalg.LinAlgError as error:
-        return _failed(f"the weights can't be solved: {error}", "Check the rows for extreme values.", hidden)
+        return _failed(f"the weights can't be solved: {error}", "Check the rows for extreme values.")
     except Exception as error:  # the last resort: one request's fault must not take the worker with it
-        return _failed(f"an internal error: {type(error).__name__}: {error}", "Report it, with the request.", hidden)
+        if is_full(error):
+            return Refused(disk_full().status, error_json(disk_full()))
+        return _failed(f"an internal error: {type(error).__name__}: {error}", "Report it, with the request.")
 
 
-def _failed(what: str, cure: str, hidden: dict[str, str]) -> Refused:
-    return Refused(500, error_json(InputError(what, where="server", cure=cure), hidden))
+def _failed(what: str, cure: str) -> Refused:
+    return Refused(500, error_json(InputError(what, where="server", cure=cure)))
 
 
-def _do(job: Job, tell: Tell) -> Result:
-    if isinstance(job, BuildJob):
-        return _build(job, tell)
+def _emit(job: Emitted, part: object) -> Done | Packed:
+    """Weights, where the part is the whole job or its last one."""
     start = time.perf_counter()
+    if isinstance(part, Finish):
+        begun, facts, spent = unpack(part.begun)
+        if part.heads is None:
+            cure = "Check the rows for extreme values, and rescale such columns."
+            raise GateError("the weights can't be solved", where="server", cure=cure)
+        return _done(job, finish(begun, part.heads), facts, spent + part.seconds + time.perf_counter() - start)
     if isinstance(job, RowsJob):
-        child, facts = _rows(job)
+        made, facts = _rows(job)
     elif isinstance(job, ProfileJob):
-        child, facts = _profile(job), {}
+        made, facts = _profile(job), {}
     else:
-        child, facts = _refit(job)
+        made, facts = _refit(job)
+    if isinstance(part, Begin) and isinstance(made, Begun):
+        return pack((made, facts, time.perf_counter() - start))
+    child = finish(made, solve(made)) if isinstance(made, Begun) else made
+    return _done(job, child, facts, time.perf_counter() - start)
+
+
+def _done(job: Emitted, child: Child, facts: dict[str, Any], seconds: float) -> Done:
+    """A child, ready to be sent out; GateError where it mustn't be."""
+    if isinstance(job, RefitJob):
+        require_same_shape(_template(job.template).child, child)
     _require_finite(child)
     content = bytes(save(child_tensors(child))) if isinstance(job, ProfileJob) else child_bytes(child)
     told = {"units": child.units.count, "parameters": child.parameters}
-    return Done(content, {**told, **facts, "seconds": round(time.perf_counter() - start, 4)})
+    return Done(content, {**told, **facts, "seconds": round(seconds, 4)})
 
 
 def _require_finite(child: Child) -> None:
@@ -100,7 +124,7 @@ def _ladder(units: int | None, draws: int) -> Sequence[int]:
     return [units]
 
 
-def _rows(job: RowsJob) -> tuple[Child, dict[str, Any]]:
+def _rows(job: RowsJob) -> tuple[Child | Begun, dict[str, Any]]:
     units = _ladder(job.units, job.draws)
     if not job.task.strip():
         raise InputError("the task is empty", where="task", cure="Say what to predict, such as 'predict churn'.")
@@ -112,10 +136,10 @@ def _rows(job: RowsJob) -> tuple[Child, dict[str, Any]]:
     if job.score:
         generated = generate(table, units, job.draws, job.seed, workers=1, generator=None if any(units) else "linear")
         return generated.child, {**told, "generator": generated.generator, "score": asdict(generated.scores.child)}
-    return emit_child(table, units, job.draws, job.seed, "floor" if any(units) else "linear"), told
+    return begin_child(table, units, job.draws, job.seed, "floor" if any(units) else "linear"), told
 
 
-def _profile(job: ProfileJob) -> Child:
+def _profile(job: ProfileJob) -> Begun:
     units = _ladder(job.units, job.draws)
     try:
         tensors = load_file(job.data)
@@ -128,28 +152,55 @@ def _profile(job: ProfileJob) -> Child:
             raise InputError("the profile lacks a tensor", where=job.data.name, seen=name, cure=cure)
     encoded: Floats = tensors["encoded"]
     owners = tensors.get("owners", np.arange(encoded.shape[-1] if encoded.ndim == 2 else 0)).ravel().tolist()
-    return emit_encoded(encoded, tensors["targets"], owners, units, job.draws, job.seed)
+    return begin_encoded(encoded, tensors["targets"], owners, units, job.draws, job.seed)
+
+
+@dataclass(frozen=True)
+class _Template:
+    """What a package says of the weights that are to be made for it."""
+
+    manifest: Manifest
+    child: Child
+    architecture: Architecture
+    generator: str
+    blend: Blend
 
 
 @lru_cache(maxsize=4)
-def _template(folder: Path) -> tuple[Manifest, Child]:
+def _template(folder: Path) -> _Template:
+    """A package's template, which may come from anywhere; PackageError where it can't be used."""
+    file, cure = folder / MANIFEST, "Send a package that `build` wrote."
+    if file.is_file() and file.stat().st_size > MOST_MANIFEST:
+        raise PackageError("the manifest is too long", where=MANIFEST, seen=f"{file.stat().st_size:,} bytes", cure=cure)
     package = open_package(folder)
-    return package.manifest, read_child(package.file(CHILD))
+    manifest, child = package.manifest, read_child(package.child)
+    figures, generator = manifest.architecture, manifest.generator
+    try:
+        architecture = Architecture(*(figures[field.name] for field in fields(Architecture)))
+        for name, number in (("units", architecture.units), ("draws", architecture.draws), ("seed", manifest.seed)):
+            if not isinstance(number, int) or number < 0:
+                raise ValueError(f"{name}: {number}")
+        if architecture.units or architecture.draws:
+            _ladder(architecture.units, architecture.draws)
+        if generator["name"] not in GENERATORS:
+            raise ValueError(f"generator: {generator['name']}")
+        blend = Blend(*(float(generator["blend"][field.name]) for field in fields(Blend)))
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise PackageError("the manifest can't be used", where=MANIFEST, seen=str(error), cure=cure) from error
+    return _Template(manifest, child, architecture, generator["name"], blend)
 
 
-def _refit(job: RefitJob) -> tuple[Child, dict[str, Any]]:
-    manifest, old = _template(job.template)
+def _refit(job: RefitJob) -> tuple[Child | Begun, dict[str, Any]]:
+    template = _template(job.template)
+    manifest, old, architecture = template.manifest, template.child, template.architecture
     table, notes = read_table(manifest, job.data)
     seed = manifest.seed if job.seed is None else job.seed
     facts: dict[str, Any] = {"rows": table.rows, "notes": list(notes)}
     if job.score:
         generated = regenerate(manifest, old, table, seed)
         return generated.child, {**facts, "score": asdict(generated.scores.child)}
-    figures, name = manifest.architecture, str(manifest.generator["name"])
-    blend = Blend(**manifest.generator["blend"])
-    child = emit_child(table, (figures["units"],), figures["draws"], seed, name, blend, old.encoder)
-    require_same_shape(old, child)
-    return child, facts
+    units, draws = (architecture.units,), architecture.draws
+    return begin_child(table, units, draws, seed, template.generator, template.blend, old.encoder), facts
 
 
 def _build(job: BuildJob, tell: Tell) -> Done:
@@ -176,6 +227,10 @@ def _build(job: BuildJob, tell: Tell) -> Done:
 
 def warm() -> None:
     """Do everything once on a little table, so that the first request pays for no import and no first call."""
+    with suppress(ImportError):  # Parquet is then refused where it comes
+        import pyarrow.parquet
+
+        pyarrow.array([0])
     rng = np.random.default_rng(0)
     encoded = rng.normal(size=(32, 4)).astype(np.float32)
     targets = np.eye(2, dtype=np.float32)[(encoded[:, 0] > 0).astype(int)]

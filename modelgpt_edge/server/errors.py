@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.errors import BudgetError, GateError, InputError, ModelgptEdgeError, PackageError, TargetUnavailableError
@@ -49,19 +55,25 @@ def status_of(error: ModelgptEdgeError) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 422)
 
 
-def error_json(error: ModelgptEdgeError, hidden: Mapping[str, str] | None = None) -> dict[str, Any]:
+def error_json(error: ModelgptEdgeError) -> dict[str, Any]:
     """An error as JSON values: ``error``, ``where``, ``seen``, ``cure``, and the command line's exit ``code``.
 
-    Args:
-        hidden: texts, such as paths on the server, and what stands for them.
+    Of a path on this machine only the file's name is told.
     """
     seen = "" if error.seen is None else str(error.seen)
     values = {"error": error.what, "where": error.where, "seen": seen[:200], "cure": error.cure}
-    for text, instead in (hidden or {}).items():
-        values = {name: value.replace(text, instead) for name, value in values.items()}
+    values = {name: _own_paths().sub(lambda path: Path(path[0]).name, value) for name, value in values.items()}
     # Half a surrogate pair, as JSON and tars may hold, is no text that can be sent.
     sent = {name: value.encode("utf-8", "backslashreplace").decode() for name, value in values.items()}
     return {**sent, "code": error.exit_code}
+
+
+@lru_cache(maxsize=1)
+def _own_paths() -> re.Pattern[str]:
+    """Paths into the folders that this process works in."""
+    used = {tempfile.gettempdir(), os.getcwd(), sys.prefix, sys.base_prefix, str(Path.home()), str(Path(__file__).parents[2])}
+    folders = sorted({*used, *map(os.path.realpath, used)} - {os.sep}, key=len, reverse=True)
+    return re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, folders))})(?![\w.-])(?:/[^\s/'\":,;]+)*/?")
 
 
 def error_of(values: Mapping[str, Any]) -> ModelgptEdgeError:

@@ -95,10 +95,17 @@ class Done:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a job gave nothing: the HTTP status, and the error as JSON values."""
+    """Why a job gave nothing.
+
+    Attributes:
+        status: of HTTP.
+        error: as JSON values.
+        shared: whether it is the template's fault, and so that of every job with the same one.
+    """
 
     status: int
     error: dict[str, Any]
+    shared: bool = False
 
 
 Result = Done | Refused

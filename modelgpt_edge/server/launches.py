@@ -1,7 +1,7 @@
 """What a launch does on CPU cores: its jobs are spread over worker processes, one for each core, warm before the first request.
 
-A worker that dies, or that a job keeps too long, is replaced; that job alone fails. On a GPU a launch will be one batched
-emission instead: whatever takes jobs and gives a future for each can stand here.
+A worker that dies, or that a job keeps too long, is replaced; that job alone fails. Whatever takes jobs and gives a future for
+each can stand here: a device's launch does, see `device_launch`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,42 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
 
 from modelgpt_edge.server.jobs import Job, Result
+from modelgpt_edge.server.memory import fair_share
 from modelgpt_edge.server.worker import DONE, READY, SHORT, work
 
 Tell = Callable[[str, float], None]
 Launch = Callable[[Sequence[Job]], Sequence["Future[Result]"]]
-# How often a busy worker's keeper looks whether its job is still wanted, and how long a worker may take to start.
-GLANCE, START = 0.2, 120.0
+# How often a busy worker's keeper looks whether its job is still wanted, and an idle one's whether it is alive; and how long a
+# worker may take to start.
+GLANCE, IDLE, START = 0.2, 1.0, 120.0
+
+
+class Emitter(Protocol):
+    """Who launches jobs, from a server's start to its end.
+
+    Attributes:
+        gathers: whether jobs are gathered behind it; it is then handed each at once.
+    """
+
+    gathers: bool
+
+    @property
+    def alive(self) -> int:
+        """Workers or replicas that are up."""
+
+    def start(self) -> None:
+        """Come up, and return when ready."""
+
+    def launch(self, jobs: Sequence[Job]) -> Sequence[Future[Result]]:
+        """A future for each job; it raises MemoryError, WorkerDiedError or TooLongError where the job isn't done."""
+
+    def close(self) -> None:
+        """End."""
 
 
 class WorkerDiedError(Exception):
@@ -38,19 +65,19 @@ class UnwantedError(Exception):
 
 @dataclass(eq=False)
 class _Task:
-    job: Job
+    job: object
     tell: Tell | None
-    future: Future[Result] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=Future)
     unwanted: threading.Event = field(default_factory=threading.Event)
 
 
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, warm_up: bool, pinned: bool) -> None:
+    def __init__(self, main: Callable[[Connection], None]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, warm_up, pinned), daemon=True)
+        self._process = context.Process(target=main, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -69,7 +96,7 @@ class _Worker:
 
         Raises:
             WorkerDiedError, TooLongError, UnwantedError: the worker is of no use any more.
-            MemoryError: the worker is, the job isn't done.
+            MemoryError: nor is it then, for what the job has left in its memory nobody knows.
         """
         end = time.monotonic() + seconds
         try:
@@ -111,23 +138,31 @@ class Pool:
     Args:
         count: processes.
         seconds: the longest that a job may run.
+        memory: bytes that a worker may take for a job; a fair share of the machine's where not given.
         at_once: whether workers start before there is a job, and emit a little model before they count as ready.
         pinned: whether numpy in them may use one thread alone.
+        main: what a process does with its pipe, where it isn't a worker: say that it is ready, and answer each thing sent.
         on_replaced: called when a worker has been replaced.
     """
+
+    gathers = False
 
     def __init__(
         self,
         count: int,
         seconds: float,
         *,
+        memory: int | None = None,
         at_once: bool = True,
         pinned: bool = True,
+        main: Callable[[Connection], None] | None = None,
         on_replaced: Callable[[], None] = lambda: None,
     ) -> None:
-        self._seconds, self._at_once, self._pinned, self._on_replaced = seconds, at_once, pinned, on_replaced
+        self._seconds, self._at_once, self._on_replaced = seconds, at_once, on_replaced
+        memory = fair_share(count) if memory is None else memory
+        self._main = main or partial(work, warm_up=at_once, pinned=pinned, memory=memory)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._running: dict[Future[Result], _Task] = {}
+        self._running: dict[Future[Any], _Task] = {}
         self._closing = threading.Event()
         self._ready = threading.Semaphore(0)
         self._alive = 0
@@ -150,8 +185,8 @@ class Pool:
         """Spread jobs over the workers; each future is done as soon as its own job is."""
         return [self.submit(job) for job in jobs]
 
-    def submit(self, job: Job, tell: Tell | None = None) -> Future[Result]:
-        """One job, telling its progress.
+    def submit(self, job: object, tell: Tell | None = None) -> Future[Any]:
+        """One job, or a part of one, telling its progress.
 
         The future raises MemoryError, WorkerDiedError or TooLongError where the job isn't done.
         """
@@ -191,20 +226,21 @@ class Pool:
         """A keeper's life: one worker after the other, and jobs for it."""
         worker = self._new_worker() if self._at_once else None
         self._ready.release()
-        while (task := self._tasks.get()) is not None:
-            if not task.future.set_running_or_notify_cancel():
+        while not self._closing.is_set():
+            try:
+                task = self._tasks.get(timeout=IDLE)
+            except queue.Empty:
+                if self._at_once:
+                    worker = self._living(worker)
                 continue
-            if worker is not None and not worker.alive:
-                self._end(worker)
-                worker = None
-            worker = worker or self._new_worker()
+            if task is None or not task.future.set_running_or_notify_cancel():
+                continue
+            worker = self._living(worker)
             try:
                 if worker is None:
                     raise WorkerDiedError
                 task.future.set_result(worker.run(task, self._seconds))
-            except MemoryError as error:
-                task.future.set_exception(error)
-            except (WorkerDiedError, TooLongError, UnwantedError) as error:
+            except (MemoryError, WorkerDiedError, TooLongError, UnwantedError) as error:
                 task.future.set_exception(error)
                 if worker is not None:
                     self._end(worker)
@@ -212,10 +248,18 @@ class Pool:
         if worker is not None:
             worker.stop()
 
+    def _living(self, worker: _Worker | None) -> _Worker | None:
+        """The worker, or another one where it isn't alive any more."""
+        if worker is not None and worker.alive:
+            return worker
+        if worker is not None:
+            self._end(worker)
+        return self._new_worker()
+
     def _new_worker(self) -> _Worker | None:
         """A worker that is ready; None where it doesn't come up."""
         try:
-            worker = _Worker(self._at_once, self._pinned)
+            worker = _Worker(self._main)
         except OSError:  # the machine has no process left to give
             return None
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Iterator, Sequence
+from io import SEEK_END
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
-from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.server import archive, bodies
 from modelgpt_edge.server.errors import RequestError
 from modelgpt_edge.server.jobs import Done, RefitJob, Refused
@@ -19,6 +20,7 @@ from modelgpt_edge.server.requests import limits_of, service_of, while_here
 from modelgpt_edge.server.service import Service
 
 MOST_USERS = 10_000
+BLOCK = 1 << 20
 
 
 async def refit(
@@ -45,19 +47,53 @@ async def refit(
             raise RequestError(422, "the template is missing", where="template", cure=cure)
         if not users:
             raise RequestError(422, "there is no user's table", where="body", cure="Send a file for each user.")
-        await asyncio.to_thread(open_package, package)
+        made = _Made(folder / "weights", tuple(users))
         jobs = [RefitJob(package, path, seed, score) for path in users.values()]
-        results = await while_here(request, service.emit_many(jobs))
-    done = {user: r for user, r in zip(users, results) if isinstance(r, Done)}
-    errors = {user: {**r.error, "status": r.status} for user, r in zip(users, results) if isinstance(r, Refused)}
-    files = {f"{user}.safetensors": r.content for user, r in done.items()}
-    files["report.json"] = _json({user: r.facts for user, r in done.items()})
-    files["errors.json"] = _json(errors)
-    return Response(await asyncio.to_thread(archive.pack, files), media_type=bodies.TAR)
+        await while_here(request, service.emit_many(jobs, made.add))
+        tar = await asyncio.to_thread(made.tar)
+    headers = {"Content-Length": str(tar.seek(0, SEEK_END))}
+    return StreamingResponse(_blocks(tar), media_type=bodies.TAR, headers=headers)
 
 
-def _json(values: Any) -> bytes:
-    return json.dumps(values, indent=2, ensure_ascii=False).encode()
+class _Made:
+    """What became of every user's table, the weights on disk: those of many are more than memory should hold."""
+
+    def __init__(self, folder: Path, users: Sequence[str]) -> None:
+        folder.mkdir()
+        self._folder, self._users = folder, users
+        self._report: dict[str, Any] = {}
+        self._errors: dict[str, Any] = {}
+
+    def add(self, place: int, result: Done | Refused) -> None:
+        """What became of a user's table."""
+        user = self._users[place]
+        if isinstance(result, Refused):
+            self._errors[user] = {**result.error, "status": result.status}
+            return
+        (self._folder / str(place)).write_bytes(result.content)
+        self._report[user] = result.facts
+
+    def tar(self) -> BinaryIO:
+        """The answer as an open file, which outlives its folder."""
+        place = self._folder / "tar"
+        with place.open("wb") as out:
+            archive.pack_into(out, self._files())
+        return place.open("rb")
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        for place, user in enumerate(self._users):
+            if user in self._report:
+                yield f"{user}.safetensors", (self._folder / str(place)).read_bytes()
+        for name, told in (("report.json", self._report), ("errors.json", self._errors)):
+            values = {user: told[user] for user in self._users if user in told}
+            yield name, json.dumps(values, indent=2, ensure_ascii=False).encode()
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while block := file.read(BLOCK):
+            yield block
 
 
 async def _users(request: Request, folder: Path, service: Service) -> tuple[dict[str, Path], Path | None]:

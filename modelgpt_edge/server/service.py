@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from modelgpt_edge.server.batching import Answer, Batcher, FullError
+from modelgpt_edge.server.device_launch import emitter_of
+from modelgpt_edge.server.disk import writing
 from modelgpt_edge.server.errors import RequestError, error_json
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Result
-from modelgpt_edge.server.launches import Pool, Tell, TooLongError, WorkerDiedError
+from modelgpt_edge.server.launches import Emitter, Pool, Tell, TooLongError, WorkerDiedError
+from modelgpt_edge.server.memory import fair_share
 from modelgpt_edge.server.metrics import Metrics
 from modelgpt_edge.server.packages import Packages
 from modelgpt_edge.server.settings import Settings
@@ -25,22 +28,35 @@ SOON = 5
 
 
 class Service:
-    """Emits weights and builds packages for whoever asks, within the limits of its settings."""
+    """Emits weights and builds packages for whoever asks, within the limits of its settings.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        emitter: who emits the weights; worker processes of this machine where not given.
+    """
+
+    def __init__(self, settings: Settings, emitter: Emitter | None = None) -> None:
         self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="modelgpt-edge-serve-"))
         self.packages = Packages(self.folder / "packages", settings.keep, settings.packages)
         self.metrics = Metrics(lambda: self._batcher.accepted, lambda: self._pool.alive)
         replaced = self.metrics.replaced.inc
-        self._pool = Pool(settings.workers, settings.timeout, on_replaced=replaced)
-        self._builder = Pool(1, settings.build_timeout, at_once=False, pinned=False, on_replaced=replaced)
+        memory = fair_share(settings.workers) if settings.worker_memory is None else settings.worker_memory
+        self._pool = emitter or emitter_of(settings, memory, replaced)
+        # A build has all cores, and as much memory as their workers together.
+        self._builder = Pool(
+            1,
+            settings.build_timeout,
+            memory=memory * settings.workers,
+            at_once=False,
+            pinned=False,
+            on_replaced=replaced,
+        )
         self._batcher = Batcher[Job, Result](
             self._pool.launch,
-            most=settings.batch,
-            wait=settings.wait,
+            most=1 if self._pool.gathers else settings.batch,
+            wait=0 if self._pool.gathers else settings.wait,
             room=settings.queue,
-            lanes=settings.workers if settings.batch > 1 else 1,
+            lanes=settings.queue if self._pool.gathers else settings.lanes,
             observe=self.metrics.batch.observe,
         )
         self._uploads = 0
@@ -65,10 +81,10 @@ class Service:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def health(self) -> dict[str, object]:
-        """How it is: JSON values."""
-        up = self._pool.alive
+        """How it is: JSON values; "ok" where weights can be emitted."""
+        up, launching = self._pool.alive, self._running is not None and not self._running.done()
         return {
-            "status": "ok" if up else "down",
+            "status": "ok" if up and launching else "down",
             "workers": up,
             "accepted": self._batcher.accepted,
             "queue": self.settings.queue,
@@ -76,16 +92,17 @@ class Service:
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[Path]:
-        """A folder for one request's files, removed afterwards; RequestError where too many are under way."""
+        """A folder for one request's files, removed afterwards; RequestError where there are too many, or the disk is full."""
         if self._uploads >= 2 * self.settings.queue:
             raise _full(SOON)
-        self._uploads += 1
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        try:
-            yield folder
-        finally:
-            self._uploads -= 1
-            shutil.rmtree(folder, ignore_errors=True)
+        with writing():
+            folder = Path(tempfile.mkdtemp(dir=self.folder))
+            self._uploads += 1
+            try:
+                yield folder
+            finally:
+                self._uploads -= 1
+                shutil.rmtree(folder, ignore_errors=True)
 
     def require_room(self) -> None:
         """RequestError where a request for weights would be refused: asked before its body is read."""
@@ -105,20 +122,36 @@ class Service:
         except asyncio.TimeoutError as error:
             raise self._late(self.settings.timeout) from error
 
-    async def emit_many(self, jobs: Sequence[RefitJob]) -> list[Done | Refused]:
-        """Weights for many tables of one request; a fault of one is its own."""
+    async def emit_many(self, jobs: Sequence[RefitJob], tell: Callable[[int, Done | Refused], None]) -> None:
+        """Weights for many tables of one template, each told by its place as soon as it is there; a table's fault is its own.
+
+        Raises:
+            RequestError: 429 where too many such requests are under way, 504 where it takes too long; the template's fault.
+        """
         if self._refits.locked():
             raise _full(SOON)
 
-        async def one(job: RefitJob) -> Result:
+        async def one(place: int, job: RefitJob) -> None:
+            result: Result
             async with self._refitted:
                 try:
-                    return (await self._emit(job, patient=True)).result
+                    result = (await self._emit(job, patient=True)).result
                 except RequestError as error:
-                    return Refused(error.status, error_json(error))
+                    result = Refused(error.status, error_json(error))
+            if isinstance(result, Refused) and result.shared:
+                told = result.error
+                raise RequestError(result.status, told["error"], where=told["where"], seen=told["seen"], cure=told["cure"])
+            tell(place, result)
 
         async with self._refits:
-            return list(await asyncio.gather(*map(one, jobs)))
+            tasks = [asyncio.ensure_future(one(place, job)) for place, job in enumerate(jobs)]
+            try:
+                await asyncio.wait_for(asyncio.gather(*tasks), self.settings.build_timeout)
+            except asyncio.TimeoutError as error:
+                raise self._late(self.settings.build_timeout) from error
+            finally:
+                for task in tasks:
+                    task.cancel()
 
     async def _emit(self, job: Job, patient: bool) -> Answer[Result]:
         try:
@@ -126,8 +159,7 @@ class Service:
         except FullError as error:
             raise _full(error.seconds) from error
         except MemoryError as error:
-            cure = "Ask again later, or send fewer rows."
-            raise RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON) from error
+            raise _short() from error
         except WorkerDiedError as error:
             raise _died() from error
         except TooLongError as error:
@@ -155,8 +187,7 @@ class Service:
             try:
                 return await asyncio.wait_for(asyncio.wrap_future(future), self.settings.build_timeout * self.settings.builds)
             except MemoryError as error:
-                cure = "Ask again later, or send fewer rows."
-                raise RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON) from error
+                raise _short() from error
             except WorkerDiedError as error:
                 raise _died() from error
             except (TooLongError, asyncio.TimeoutError) as error:
@@ -175,6 +206,11 @@ def _full(seconds: int) -> RequestError:
     return RequestError(
         429, "the server has as much to do as it takes on", where="server", cure=cure, retry_after=seconds, close=True
     )
+
+
+def _short() -> RequestError:
+    cure = "Send fewer rows, ask again later, or start the server with a larger --worker-memory."
+    return RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON)
 
 
 def _died() -> RequestError:

@@ -6,12 +6,17 @@ import json
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.server.app import create_app
-from modelgpt_edge.server.settings import Settings
+from modelgpt_edge.server.launches import Emitter
+from modelgpt_edge.server.settings import WORKERS, Settings
+
+if TYPE_CHECKING:
+    from modelgpt_edge.server.ray_cluster import Cluster
 
 # Seconds that an idle connection is kept: longer than clients keep theirs, so that no request runs into its end.
 KEEP_ALIVE = 75
@@ -30,17 +35,43 @@ class _Server(uvicorn.Server):
             sys.stdout.flush()
 
 
-def serve(settings: Settings, host: str, port: int, as_json: bool) -> None:
+def serve(settings: Settings, host: str, port: int, as_json: bool, cluster: Cluster | None = None) -> None:
     """Serve until SIGINT or SIGTERM, and then until everything that was accepted is answered.
 
+    Args:
+        cluster: where replicas emit the weights; processes of this machine do where not given.
+
     Raises:
-        InputError: the address can't be listened at.
+        InputError: the address can't be listened at, or the cluster can't be used.
     """
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
+    url = f"http://{name}:{port}"
+    facts = {"url": url, "workers": settings.workers, "batch": settings.batch, "queue": settings.queue}
+    facts["device"] = settings.device
+    workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}" + (
+        "" if settings.device == WORKERS else f", on {settings.device}"
+    )
+    if cluster is not None:
+        facts["replicas"] = cluster.least
+        workers = f"{cluster.least} to {cluster.most} replicas, each of {workers}"
+    said = json.dumps(facts) if as_json else f"Serving       {url} with {workers}; its page is {url}/docs"
+    if cluster is None:
+        _run(settings, None, listening, said)
+        return
+    from modelgpt_edge.server.ray_cluster import joined
+
+    with joined(cluster, settings):
+        from modelgpt_edge.server.ray_launch import deployed
+
+        with deployed(cluster, settings, f"{socket.gethostname()}-{port}") as replicas:
+            _run(settings, replicas, listening, said)
+
+
+def _run(settings: Settings, emitter: Emitter | None, listening: socket.socket, said: str) -> None:
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, emitter),
         log_level="warning",
         access_log=False,
         lifespan="on",
@@ -48,9 +79,7 @@ def serve(settings: Settings, host: str, port: int, as_json: bool) -> None:
         timeout_keep_alive=KEEP_ALIVE,
     )
     server = _Server(config)
-    facts = {"url": f"http://{name}:{port}", "workers": settings.workers, "batch": settings.batch, "queue": settings.queue}
-    words = f"Serving       {facts['url']} with {settings.workers} workers; its page is {facts['url']}/docs\n"
-    server.said = json.dumps(facts) + "\n" if as_json else words
+    server.said = said + "\n"
     # uvicorn raises the signal anew when it is done; ending as asked is no interrupt.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,6 +159,17 @@ def test_every_launch_has_a_shape_that_follows_from_its_own_tables(tables, monke
     assert len(alone) == 1
     emit_batch([tables[4]], WIDTHS, 1, [0], CPU)
     assert len(shapes) == 2
+
+
+def test_a_launch_fits_into_a_small_gpu(monkeypatch):
+    """How many draws share a launch follows from the device and their size, so it is the same in any company."""
+    memory = {"cuda:0": 140 << 30, "cuda:1": 4 << 30}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d: SimpleNamespace(total_memory=memory[str(d)]))
+    size = batched_launch.Size(1024, 16, 2, (256, 256, 128), False)
+    large, small = (size.slots(torch.device(name)) for name in memory)
+    factors = 15 * size.features**2 * 8  # bytes, of all penalties
+    assert 1 < small < large <= 64
+    assert 4 * small * factors < memory["cuda:1"] / 2
 
 
 def test_no_table_gives_nothing():

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +82,11 @@ Start = Callable[..., "contextlib.AbstractContextManager[Serving]"]
 
 
 @contextlib.contextmanager
-def _serve(*options: str, **variables: str) -> Iterator[Serving]:
+def _serve(*options: str, within: Sequence[str] = (), **variables: str) -> Iterator[Serving]:
     environment = {**os.environ, **variables}
-    process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [*within, *COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     try:
@@ -106,7 +108,7 @@ def _serve(*options: str, **variables: str) -> Iterator[Serving]:
 
 @pytest.fixture(scope="session")
 def serve() -> Start:
-    """Starts a server with options."""
+    """Starts a server with options, within a command that ends by becoming it, and with variables of its environment."""
     return _serve
 
 

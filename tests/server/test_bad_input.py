@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
+import random
+
 import numpy as np
 import pytest
 from safetensors.numpy import save
+
+from modelgpt_edge.server.emission import do
+from modelgpt_edge.server.jobs import Refused, RowsJob
 
 CSV = {"Content-Type": "text/csv"}
 PROFILE = {"Content-Type": "application/x-safetensors"}
@@ -98,7 +106,7 @@ def test_unknown_routes_and_methods_are_told_in_the_same_words(server):
 
 def _head(length: int | str, kind: str = "text/csv") -> bytes:
     size = f"Content-Length: {length}" if isinstance(length, int) else f"Transfer-Encoding: {length}"
-    return f"POST /v1/parameters?task=predict+x HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\n{size}\r\n\r\n".encode()
+    return f"POST /v1/parameters?task=predict+x HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{size}\r\n\r\n".encode()
 
 
 def test_a_body_of_a_gigabyte_is_refused_before_it_is_read(server):
@@ -110,6 +118,63 @@ def test_a_body_of_a_gigabyte_is_refused_before_it_is_read(server):
     assert b"connection: close" in answer.lower()
 
 
+@pytest.mark.parametrize(
+    ("route", "kind"), [("/v1/build", "text/html"), ("/v1/build", PROFILE["Content-Type"]), ("/v1/refit", "text/csv")]
+)
+def test_a_type_that_a_route_does_not_take_is_refused(route, kind, server, csv):
+    with server.client() as client:
+        options = TASK if route == "/v1/build" else {}
+        answer = client.post(route, params=options, content=csv, headers={"Content-Type": kind})
+    assert answer.status_code == 415, answer.text
+    assert answer.json()["error"] == "a body of this type isn't taken"
+
+
+@pytest.fixture(scope="module")
+def parquet(patients) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    out = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(patients), out)
+    return out.getvalue()
+
+
+def test_packed_rows_that_are_cut_short_are_refused(server, csv, parquet):
+    packed = gzip.compress(csv)
+    cases = (("application/gzip", packed[:-20]), ("application/vnd.apache.parquet", parquet[:-20]))
+    with server.client() as client:
+        for kind, body in cases:
+            answer = client.post("/v1/parameters", params=TASK, content=body, headers={"Content-Type": kind})
+            assert answer.status_code == 422, answer.text
+            assert "damaged or cut short" in answer.json()["error"]
+
+
+def test_damage_in_a_parquet_file_is_never_the_servers_fault(parquet, tmp_path):
+    """A few bytes changed, a hundred times over: weights, or the reason why not."""
+    statuses = set()
+    for seed in range(100):
+        draw, body = random.Random(seed), bytearray(parquet)
+        for _ in range(draw.randint(1, 3)):
+            body[draw.randrange(len(body))] = draw.randrange(256)
+        (tmp_path / "rows.parquet").write_bytes(body)
+        with contextlib.suppress(MemoryError):
+            result = do(RowsJob(tmp_path / "rows.parquet", TASK["task"], "outcome", units=0))
+            statuses.add(result.status if isinstance(result, Refused) else 200)
+    assert statuses == {200, 422}
+
+
+def test_a_parquet_file_with_fewer_rows_than_it_says_is_refused(parquet, tmp_path):
+    """Sixty rows, which its end tells in several places as the byte 120: in one of them it is the whole file's."""
+    reasons = set()
+    for place in (n for n in range(len(parquet) // 2, len(parquet)) if parquet[n] == 120):
+        (tmp_path / "rows.parquet").write_bytes(parquet[:place] + bytes([122]) + parquet[place + 1 :])
+        result = do(RowsJob(tmp_path / "rows.parquet", TASK["task"], "outcome", units=0))
+        if isinstance(result, Refused):
+            assert result.status == 422
+            reasons.add(result.error["seen"])
+    assert "60 rows instead of 61" in reasons
+
+
 def test_an_upload_that_is_cut_short_is_forgotten(server, csv):
     before = server.metric("modelgpt_requests_total", route="/v1/parameters", status="499")
     for _ in range(3):
@@ -119,3 +184,14 @@ def test_an_upload_that_is_cut_short_is_forgotten(server, csv):
     with server.client() as client:
         assert client.post("/v1/parameters", params=TASK, content=csv, headers=CSV).status_code == 200
     assert server.metric("modelgpt_accepted") == 0
+
+
+@pytest.mark.parametrize("route", ["/v1/build", "/v1/refit"])
+def test_a_form_that_is_cut_short_is_forgotten(route, server, csv):
+    part = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.csv"\r\n\r\n' + csv
+    lines = [f"POST {route}?{'task=predict+x' if route == '/v1/build' else ''} HTTP/1.1", "Host: localhost"]
+    lines += ["Content-Type: multipart/form-data; boundary=x", f"Content-Length: {len(part) + 1000}", "", ""]
+    before = server.metric("modelgpt_requests_total", route=route, status="499")
+    with server.connect() as wire:
+        wire.sendall("\r\n".join(lines).encode() + part)
+    server.wait(lambda: server.metric("modelgpt_requests_total", route=route, status="499") == before + 1)

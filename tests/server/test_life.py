@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -53,24 +54,34 @@ def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, 
         assert serving.metric("modelgpt_workers_replaced_total") >= 1
 
 
-def test_a_request_that_memory_is_too_short_for_is_told_and_the_worker_goes_on(serve, profile):
+def test_an_idle_worker_that_dies_is_replaced_before_anybody_asks(serve):
     with serve("--workers", "1") as serving, serving.client() as client:
         (worker,) = serving.workers()
-        pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
-        room = pages * resource.getpagesize() + (48 << 20)
-        resource.prlimit(worker, resource.RLIMIT_AS, (room, room))
-        body = profile(rows=6000, columns=500)
-        answer = client.post("/v1/parameters", params={"draws": "4"}, content=body, headers=PROFILE)
-        assert answer.status_code == 503, answer.text
-        assert answer.json()["error"] == "the server ran out of memory"
-        assert int(answer.headers["Retry-After"]) >= 1
-        answer = client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE)
-        assert answer.status_code == 200, answer.text
-        assert serving.workers() == [worker]
+        os.kill(worker, signal.SIGKILL)
+        serving.wait(lambda: serving.metric("modelgpt_workers_replaced_total") == 1)
+        serving.wait(lambda: client.get("/healthz").status_code == 200)
+        assert client.get("/healthz").json()["workers"] == len(serving.workers()) == 1
+        assert serving.workers() != [worker]
+
+
+def test_health_is_down_while_no_worker_can_be_had_and_mends_itself(serve, profile):
+    with serve("--workers", "1") as serving, serving.client() as client:
+        assert client.get("/healthz").status_code == 200
+        (worker,) = serving.workers()
+        server = serving.process.pid
+        usual = resource.prlimit(server, resource.RLIMIT_NOFILE)
+        # No file left for another worker's pipe; the connection at hand stays.
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (3, usual[1]))
+        os.kill(worker, signal.SIGKILL)
+        serving.wait(lambda: client.get("/healthz").status_code == 503)
+        assert client.get("/healthz").json()["status"] == "down"
+        resource.prlimit(server, resource.RLIMIT_NOFILE, usual)
+        serving.wait(lambda: client.get("/healthz").status_code == 200)
+        assert client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE).status_code == 200
 
 
 def _request(csv: bytes) -> bytes:
-    lines = [f"POST /v1/parameters?{urlencode(SLOW)} HTTP/1.1", "Host: here", "Content-Type: text/csv"]
+    lines = [f"POST /v1/parameters?{urlencode(SLOW)} HTTP/1.1", "Host: localhost", "Content-Type: text/csv"]
     return "\r\n".join([*lines, f"Content-Length: {len(csv)}", "", ""]).encode() + csv
 
 
@@ -86,6 +97,24 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(serve, csv):
         answer = httpx.post(f"{serving.url}/v1/parameters", params=SLOW, content=csv, headers=CSV, timeout=60)
         assert answer.status_code == 200
         assert serving.metric("modelgpt_batch_size_count") == 2
+
+
+def test_what_runs_for_a_client_that_hung_up_is_dropped(serve, csv, profile):
+    asked = {"params": QUICK, "content": profile(), "headers": PROFILE, "timeout": 60}
+    with serve("--workers", "1") as serving:
+        url = f"{serving.url}/v1/parameters"
+        alone = httpx.post(url, **asked)
+        with ThreadPoolExecutor(1) as pool:
+            with serving.held():
+                with serving.connect() as wire:
+                    wire.sendall(_request(csv))
+                    serving.wait(lambda: serving.metric("modelgpt_batch_size_count") == 2)
+                serving.wait(lambda: serving.metric("modelgpt_accepted") == 0)
+                other = pool.submit(httpx.post, url, **asked)
+                serving.wait(lambda: serving.metric("modelgpt_accepted") == 1)
+            assert other.result().content == alone.content
+        assert serving.metric("modelgpt_models_total") == 2
+        assert serving.metric("modelgpt_workers_replaced_total") == 0
 
 
 def test_a_client_that_hangs_up_ends_its_build(serve, csv):
@@ -158,6 +187,8 @@ def test_a_port_that_is_taken_is_told(server):
         (["--wait-ms", "-1"], "--wait-ms"),
         (["--max-body", "much"], "--max-body"),
         (["--timeout", "soon"], "--timeout"),
+        (["--worker-memory", "much"], "--worker-memory"),
+        (["--worker-memory", "1MB"], "--worker-memory"),
         (["--token-file", "/nowhere"], "--token-file"),
         (["--host", "no.such.host.invalid"], "--host"),
     ],

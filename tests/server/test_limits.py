@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import select
 import signal
 import time
 
@@ -45,6 +46,12 @@ def test_nobody_comes_in_without_the_token(route, header, small):
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize("route", ["/healthz", "/docs", "/openapi.json"])
+def test_what_tells_no_secret_needs_no_token(route, small):
+    with small.client() as client:
+        assert client.get(route).status_code == 200
 
 
 def test_the_token_lets_in_and_health_needs_none(small, profile):
@@ -107,11 +114,27 @@ def test_a_model_that_takes_too_long_is_given_up_and_its_worker_replaced(small, 
         assert replaced(client) == before + 1
 
 
+def _begun() -> bytes:
+    lines = ["POST /v1/parameters?task=predict+x HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
+    return "\r\n".join([*lines, "Content-Type: text/csv", "Content-Length: 100000", "", "a,outcome", "1,x"]).encode()
+
+
 def test_an_upload_that_stands_still_is_given_up(small):
     with small.connect() as wire:
-        lines = ["POST /v1/parameters?task=predict+x HTTP/1.1", "Host: here", f"Authorization: Bearer {TOKEN}"]
-        lines += ["Content-Type: text/csv", "Content-Length: 1000", "", "a,outcome", "1,x"]
-        wire.sendall("\r\n".join(lines).encode())
+        wire.sendall(_begun())
         answer = wire.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 408")
-    assert b"the upload stood still" in answer
+    assert b"the upload stood still or is too slow" in answer
+
+
+def test_an_upload_that_trickles_is_given_up(small):
+    with small.connect() as wire:
+        wire.sendall(_begun())
+        sent = 0
+        while not select.select([wire], [], [], 0.1)[0]:
+            wire.sendall(b"1")
+            sent += 1
+            assert sent < 600, "it may trickle for ever"
+        answer = wire.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"the upload stood still or is too slow" in answer

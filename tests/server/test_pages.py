@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from html.parser import HTMLParser
 
 import httpx
 
 from modelgpt_edge.server.app import create_app
+from modelgpt_edge.server.page import page
 from modelgpt_edge.server.settings import Settings
 
 CSV = {"Content-Type": "text/csv"}
@@ -60,9 +62,8 @@ def test_targets_are_those_of_the_command_line(server, cli, probed_once):
 
 def test_the_page_tells_every_route_and_what_its_body_is(server):
     with server.client() as client:
-        page = client.get("/openapi.json").json()
-        assert client.get("/docs").status_code == 200
-    routes = {path: set(methods) for path, methods in page["paths"].items()}
+        described = client.get("/openapi.json").json()
+    routes = {path: set(methods) for path, methods in described["paths"].items()}
     assert routes == {
         "/healthz": {"get"},
         "/metrics": {"get"},
@@ -72,13 +73,70 @@ def test_the_page_tells_every_route_and_what_its_body_is(server):
         "/v1/packages/{identity}": {"get"},
         "/v1/refit": {"post"},
     }
-    parameters = page["paths"]["/v1/parameters"]["post"]
+    parameters = described["paths"]["/v1/parameters"]["post"]
     assert {"text/csv", "application/x-safetensors"} <= set(parameters["requestBody"]["content"])
     assert {p["name"] for p in parameters["parameters"]} == {"task", "label", "kind", "units", "draws", "seed", "score"}
     assert all(p["description"] for p in parameters["parameters"])
     assert {"200", "413", "415", "422", "429", "503"} <= set(parameters["responses"])
-    assert {"multipart/form-data", "text/csv"} <= set(page["paths"]["/v1/build"]["post"]["requestBody"]["content"])
-    assert "HTTPBearer" in page["components"]["securitySchemes"]
+    assert {"multipart/form-data", "text/csv"} <= set(described["paths"]["/v1/build"]["post"]["requestBody"]["content"])
+    assert "HTTPBearer" in described["components"]["securitySchemes"]
+
+
+class _Parts(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.ids: set[str] = set()
+        self.links: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.add(value)
+            elif name in ("href", "src", "action", "data", "style"):
+                self.links.add(value)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_for_people_tells_all_of_it_and_fetches_nothing(server):
+    with server.client() as client:
+        described, answer = client.get("/openapi.json").json(), client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    parts = _Parts()
+    parts.feed(answer.text)
+    assert not parts.tags & {"script", "link", "img", "iframe", "object", "form"}
+    assert {link for link in parts.links if not link.startswith("#")} == {"openapi.json"}
+    assert {link[1:] for link in parts.links if link.startswith("#")} == parts.ids
+    assert "url(" not in answer.text
+    assert "@import" not in answer.text
+    for path, methods in described["paths"].items():
+        assert path in parts.text
+        for told in methods.values():
+            for paragraph in told["description"].split("\n\n"):
+                assert paragraph.replace("`", "") in parts.text
+            for parameter in told.get("parameters", ()):
+                assert parameter["name"] in parts.text
+                assert parameter.get("description", "").replace("`", "") in parts.text
+            for kind in told.get("requestBody", {}).get("content", {}):
+                assert kind in parts.text
+    assert f'"{server.url}/v1/parameters?task=predict+churn"' in parts.text, "the examples ask another server"
+
+
+def test_what_the_page_is_made_of_is_escaped():
+    app = create_app(Settings())
+    description = {**app.openapi(), "info": {"title": "<script>", "version": "1&2", "description": "`<b>`"}}
+    made = page(description, 'http://x"><script>')
+    assert "<script>" not in made
+    assert "1&amp;2" in made
+    assert "<code>&lt;b&gt;</code>" in made
 
 
 def test_an_internal_error_is_told_in_the_same_words():

@@ -6,10 +6,12 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load
 
+from modelgpt_edge.manifest import MANIFEST, sealed
 from modelgpt_edge.refit import refit
 from modelgpt_edge.server.archive import folder_files, pack, unpack
 
@@ -27,6 +29,7 @@ def users(patients) -> dict[str, bytes]:
 
 
 def _answer(content: bytes) -> tuple[dict[str, bytes], dict, dict]:
+    assert not content.startswith(b"{"), content
     files = dict(unpack(io.BytesIO(content), 1 << 26))
     errors, report = json.loads(files.pop("errors.json")), json.loads(files.pop("report.json"))
     return {name.removesuffix(".safetensors"): content for name, content in files.items()}, report, errors
@@ -138,6 +141,66 @@ def test_two_tables_of_one_user_are_refused(server, package, users):
             assert (refused.json()["error"], refused.json()["seen"]) == ("two tables are of one user", "ben")
 
 
+def _edited(package: Path, **changes: Any) -> tuple[str, bytes]:
+    """The package with other values in its manifest, and the checksum to go with them."""
+    files = folder_files(package)
+    values = json.loads(files[MANIFEST])
+    for path, value in changes.items():
+        place = values
+        *folders, last = path.split("__")
+        for name in folders:
+            place = place[name]
+        place[last] = value
+    files[MANIFEST] = json.dumps(sealed(values)).encode()
+    return "package.tar", pack(files)
+
+
+EDITS = {
+    "a billion units": {"architecture__units": 10**9},
+    "units that aren't made": {"architecture__units": 7},
+    "units below none": {"architecture__units": -20},
+    "units that are none": {"architecture__units": None},
+    "units in words": {"architecture__units": "20"},
+    "draws that aren't made": {"architecture__draws": 3},
+    "a seed below none": {"seed": -1},
+    "an unknown generator": {"generator__name": "oracle"},
+    "no blend": {"generator__blend": {}},
+    "a blend of words": {"generator__blend": {"share": "a", "linear": 0, "temperature": 1, "loss": 0}},
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_a_template_whose_manifest_asks_for_the_impossible_is_refused(case, server, package, users):
+    form = {**_form(package, users), "template": _edited(package, **EDITS[case])}
+    with server.client() as client:
+        for score in ("false", "true"):
+            answer = client.post("/v1/refit", params={"score": score}, files=form)
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["error"] == "the manifest can't be used"
+            assert answer.json()["where"] == MANIFEST
+            assert answer.json()["cure"]
+
+
+def test_a_manifest_that_would_fill_memory_is_refused_unread(server, package, users):
+    with server.client() as client:
+        template = _edited(package, versions={"x": "y" * (9 << 20)})
+        answer = client.post("/v1/refit", files={**_form(package, users), "template": template})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"] == "the manifest is too long"
+
+
+def test_many_that_take_too_long_are_given_up_together(serve, package, users, profile):
+    with serve("--workers", "1", "--build-timeout", "2") as serving, serving.client() as client:
+        with serving.held():
+            answer = client.post("/v1/refit", files=_form(package, users))
+            assert answer.status_code == 504, answer.text
+            assert answer.json()["error"] == "it takes too long"
+            assert answer.json()["seen"] == "2 s"
+            serving.wait(lambda: serving.metric("modelgpt_accepted") == 0)
+        headers = {"Content-Type": "application/x-safetensors"}
+        assert client.post("/v1/parameters", params={"units": "20"}, content=profile(), headers=headers).status_code == 200
+
+
 def test_bad_requests_are_refused(server, package, users):
     form = _form(package, users)
     broken = dict(folder_files(package))
@@ -158,3 +221,4 @@ def test_bad_requests_are_refused(server, package, users):
             answer = client.post("/v1/refit", **request)
             assert answer.status_code == status, answer.text
             assert what is None or answer.json()["error"] == what
+            assert "/tmp" not in answer.text, "a path of the server shows"

@@ -1,0 +1,41 @@
+"""What the OpenAPI description says of bodies, answers and examples, which FastAPI can't read off functions that stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.server import bodies
+from modelgpt_edge.server.errors import error_json
+
+DESCRIPTION = """The hypernetwork as a service: rows in, weights or a compiled package out.
+Every error is one JSON object: `error`, `where`, `seen`, `cure` and the command line's exit `code`."""
+# Where the examples ask; a page puts its own address in its place.
+ADDRESS = "http://127.0.0.1:8321"
+# An extension that other pages of OpenAPI know as well.
+SAMPLES = "x-codeSamples"
+FILE = {"schema": {"type": "string", "format": "binary"}}
+ROWS = dict.fromkeys((*bodies.ROWS, bodies.BYTES), FILE)
+FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
+_REFUSALS = {422: "refused", 413: "too long", 415: "a type that isn't taken", 429: "full: see Retry-After", 503: "ask again"}
+
+
+def sample(options: str, path: str) -> dict[str, Any]:
+    """An example: curl's options, and what is asked for."""
+    return {SAMPLES: [{"lang": "sh", "source": f'curl -sf {options} "{ADDRESS}{path}"'.replace("  ", " ")}]}
+
+
+def body(content: dict[str, Any]) -> dict[str, Any]:
+    """A body of one of several types."""
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def gives(what: str, *kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Answers: a file of one of several types, or an error."""
+    error = {
+        "application/json": {"example": error_json(InputError("what is wrong", where="where", cure="What to do about it."))}
+    }
+    return {
+        200: {"description": what, "content": dict.fromkeys(kinds, FILE)},
+        **{status: {"description": what, "content": error} for status, what in _REFUSALS.items()},
+    }

@@ -1,0 +1,117 @@
+"""The Ray cluster that a server uses: which one, and how it is joined, or started here for as long as the server runs.
+
+Ray is imported when a cluster is joined, and by no server that uses none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.server.settings import MEGABYTE, Settings
+
+VARIABLE = "RAY_ADDRESS"
+# Seconds that a head may take to answer: Ray itself would try for minutes.
+PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where replicas run.
+
+    Attributes:
+        address: HOST:PORT of a cluster's head; a cluster is started here where not given.
+        least: replicas at all times.
+        most: replicas under load.
+    """
+
+    address: str | None
+    least: int
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.most:
+            seen = f"{self.least}..{self.most}"
+            raise InputError("there can't be so many replicas", where="--replicas", seen=seen, cure="Give such as 2 or 1..8.")
+        if self.address is not None and not re.fullmatch(r"[^:/]+:\d{1,5}", self.address):
+            cure = "Give HOST:PORT of the cluster's head, and run this on a host of the cluster."
+            raise InputError("this is no head's address", where="--address", seen=self.address, cure=cure)
+
+
+def read_cluster(replicas: str | None, address: str | None) -> Cluster:
+    """The options of the command line; a replica for each core of this machine where no number is given."""
+    least, dots, most = (replicas or str(os.cpu_count() or 1)).partition("..")
+    try:
+        low = int(least)
+        high = int(most) if dots else low
+    except ValueError as error:
+        cure = "Give a number such as 2, or two such as 1..8."
+        raise InputError("this is no number of replicas", where="--replicas", seen=replicas, cure=cure) from error
+    return Cluster(address or os.environ.get(VARIABLE) or None, low, high)
+
+
+@contextmanager
+def joined(cluster: Cluster, settings: Settings) -> Iterator[None]:
+    """In a cluster; one that is started here ends with this, and with this thread, so it must be the main one.
+
+    Raises:
+        InputError: there is no such cluster, or this host isn't one of its.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Threads of Ray's that outlive the cluster by a moment would otherwise start another one.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+    if cluster.address is None:
+        options = _own(cluster, settings)
+    else:
+        options = {"address": cluster.address}
+        _require_head(cluster.address)
+    import ray  # noqa: TID251 - the server was told to use it
+    from ray.exceptions import RayError  # noqa: TID251
+
+    # Processes that Ray starts here inherit this: a service manager tells the whole group, but the server decides their end.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        cure = f"Run `ray start --address {cluster.address}` on this host, with the Python and the Ray of the head."
+        raise InputError("this Ray cluster can't be joined", where="--address", seen=str(error), cure=cure) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    # Ray's C++ prints a trace for SIGTERM; its Python handler, which ends the process in order, takes that place again.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _own(cluster: Cluster, settings: Settings) -> dict[str, Any]:
+    """How to start a cluster of this machine alone."""
+    if "RAY_AUTH_MODE" not in os.environ:  # with a token that nobody else knows
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {
+        "address": "local",
+        "num_cpus": max(os.cpu_count() or 1, cluster.most * settings.workers),
+        # Room for the largest body, and for what is usually under way; Ray spills the rest to disk.
+        "object_store_memory": settings.max_body + 256 * MEGABYTE,
+        "include_dashboard": False,
+    }
+
+
+def _require_head(address: str) -> None:
+    """InputError where nobody listens."""
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        cure = "Run `ray start --head` on one host, `ray start --address HOST:PORT` on this one, and give that address here."
+        raise InputError("there is no Ray cluster", where="--address", seen=address, cure=cure) from error
