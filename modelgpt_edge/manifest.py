@@ -12,7 +12,7 @@ from modelgpt_edge.errors import PackageError
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.schema import ColumnType
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SEAL = "checksum"
 MANIFEST, CHECKS, TRUTH, GOLDEN, CARD, REPORT, FRONTIER = (
     "manifest.json",
@@ -145,6 +145,8 @@ class Manifest:
             raise ValueError(f"columns of an unknown type: {known}")
         if len(self.vocabularies) != sum(known[name] == "category" for name in self.inputs):
             raise ValueError(f"{len(self.vocabularies)} vocabularies for the word columns among {list(self.inputs)}")
+        if self.requirement.modality == "text" and int(self.architecture["tokens"]) < 1:
+            raise ValueError("a text model that reads no token")
         _texts([text for v in self.variants for text in (v.target, v.backend, v.precision, v.path, v.front)])
 
 

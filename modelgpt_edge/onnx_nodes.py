@@ -26,8 +26,8 @@ class Graph:
     _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
-    def input(self, name: str, element: str, columns: int) -> str:
-        """Declare an input [N, columns]."""
+    def input(self, name: str, element: str, columns: int | str) -> str:
+        """Declare an input [N, columns]; a name stands for a size that varies."""
         self._names.add(name)
         self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", columns]))
         return name

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from modelgpt_edge.architecture.architecture import Size, list_sizes
 from modelgpt_edge.architecture.choice import choose_size, require_fit
 from modelgpt_edge.architecture.cost import Columns
-from modelgpt_edge.build_options import check_options
+from modelgpt_edge.build_options import check_generator, check_options
 from modelgpt_edge.compile.compiler import Compiled, compile_child
 from modelgpt_edge.compile.contents import describe, package_files
 from modelgpt_edge.compile.package import check_place, write_package
 from modelgpt_edge.data.cells import read_words
-from modelgpt_edge.data.profile import profile
-from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.data.profile import Profile, profile
+from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
 from modelgpt_edge.errors import BudgetError, InputError, nearest
 from modelgpt_edge.frontier import Point, make_frontier
@@ -32,8 +32,10 @@ from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.parameters.widths import Scored, score_widths
 from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.classes_asked import check_classes
+from modelgpt_edge.requirement.drivers.write import write_requirement
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.rules import write_requirement
+from modelgpt_edge.requirement.text_columns import TextColumns, find_texts
 from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.native.toolchain import warm
 from modelgpt_edge.targets.registry import find_target
@@ -91,10 +93,13 @@ class Understood:
 
 def build(
     task: str,
-    data: object,
+    data: object = None,
     *,
     label: str | None = None,
     kind: str | None = None,
+    classes: Sequence[str] | Mapping[str, str] = (),
+    text: str | Sequence[str] = (),
+    encoder: str | None = None,
     target: str | Sequence[str] = (),
     backend: str | Sequence[str] = (),
     out: str | os.PathLike[str] = "model.edge",
@@ -104,6 +109,8 @@ def build(
     generator: str | None = None,
     finetune: float = 0.0,
     limits: Limits = NO_LIMITS,
+    driver: str = "rules",
+    private: bool = False,
     force: bool = False,
     progress: Progress = lambda stage, share: None,
 ) -> Built:
@@ -112,19 +119,26 @@ def build(
     Args:
         task: what the model shall do, in a sentence.
         data: a table with labels: a path (CSV, Parquet, JSONL, also gzipped), DataFrame, list of dicts, dict of columns,
-            or 2-D array.
+            or 2-D array. None to make a model of texts from the names of `classes` alone.
         label: the label column; found where not given, and the report says how.
         kind: ``classification`` or ``regression``; told from task and data where not given.
+        classes: for a task about texts: names of classes, or a dict of names and what they mean; the data's come besides.
+        text: the column that holds the texts; told from the data where not given, and it is a table where there is none.
+        encoder: folder or hub name of the sentence encoder of a model of texts; the one that ships where not given.
         target: names of devices; those that the task names where not given, or else ``x86``.
         backend: names of backends to compile by; each target's usual ones where not given.
         out: folder to write.
         test: labelled rows for the score, as `data`; cross-validated where not given.
         seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
         draws: of hidden units that the model is distilled from, 1, 2 or 4; fewer are quicker.
-        generator: ``floor``, ``linear`` or ``trained`` to overrule the guard, which ships the better of the first two.
+        generator: ``floor``, ``linear`` or ``trained`` to overrule the guard, which ships the better of the first two; of texts
+            ``words`` (classes' names alone), ``linear`` (examples alone) or ``floor`` (both).
         finetune: seconds to fine-tune the generated model for; the better of before and after on held-out rows ships. How far
             it gets depends on the machine and its load, so the weights are no longer the seed's alone.
         limits: what the model may cost on the device; each overrules what the task says, and a device's own count besides.
+        driver: who helps to understand the task: ``rules`` alone, or a language model besides: ``openai:BASE_URL#MODEL``,
+            ``transformers:PATH_OR_NAME``, ``gguf:FILE``. What it answers is checked, and the rules stand where it fails.
+        private: show the language model no value of any row: names of columns, types and counts only.
         force: replace a package that lies at `out`.
         progress: called with a stage's name and the share of it that is done.
 
@@ -134,12 +148,38 @@ def build(
     start = time.perf_counter()
     place = Path(out)
     check_place(place, force)
-    check_options(seed, draws, generator, finetune)
+    check_options(seed, draws, finetune)
     backends = _listed(backend)
-    request = Request(task, data, label, kind, test, _names(target), seed, draws, generator, limits)
+    request = Request(
+        task=task,
+        data=data,
+        label=label,
+        kind=kind,
+        test=test,
+        targets=_names(target),
+        seed=seed,
+        draws=draws,
+        generator=generator,
+        limits=limits,
+        classes=check_classes(classes),
+        texts=_listed(text),
+        encoder=encoder,
+        driver=driver,
+        private=private,
+    )
 
     progress("reading", 0)
-    understood = understand(request)
+    looked = look(request)
+    if looked.texts is not None or looked.profile is None:
+        from modelgpt_edge.text_pipeline import build_texts
+
+        if finetune:
+            cure = "Leave it out: give more examples instead."
+            raise InputError("models of texts aren't fine-tuned", where="--finetune", seen=finetune, cure=cure)
+        manifest, report = build_texts(request, looked.texts, looked.profile, place, backends, force, progress)
+        return Built(place, manifest, report)
+    check_generator(generator)
+    understood = understand(request, looked)
     table, requirement, targets, sizes = understood.table, understood.requirement, understood.targets, understood.sizes
     test = None if request.test is None else _test_rows(request, requirement)
     require_fit(sizes)
@@ -198,28 +238,86 @@ def plan(
     backend: str | Sequence[str] = (),
     draws: int = 4,
     limits: Limits = NO_LIMITS,
+    driver: str = "rules",
+    private: bool = False,
 ) -> tuple[Understood, list[Point]]:
     """What a build would be like: the requirement, and every size with its estimated cost; nothing is generated or written.
 
     Args and errors are those of `build`; sizes that don't fit are told, not raised.
     """
-    check_options(0, draws, None, 0)
-    understood = understand(Request(task, data, label, kind, None, _names(target), 0, draws, None, limits))
+    check_options(0, draws, 0)
+    request = Request(
+        task=task,
+        data=data,
+        label=label,
+        kind=kind,
+        targets=_names(target),
+        draws=draws,
+        limits=limits,
+        driver=driver,
+        private=private,
+    )
+    looked = look(request)
+    if looked.texts is not None:
+        cure = "Leave out --dry-run: a model of texts has one size."
+        raise InputError("sizes are weighed for tables", where="--dry-run", seen=looked.texts.texts[0].name, cure=cure)
+    understood = understand(request, looked)
     for device in understood.targets:
         backends_of(device, _listed(backend))
     return understood, make_frontier(understood.sizes, {}, None, None)
 
 
-def understand(request: Request) -> Understood:
-    """Look at the data and say what is asked of it.
+@dataclass(frozen=True)
+class Looked:
+    """The data, read through once.
+
+    Attributes:
+        source, profile: None where there is no data.
+        texts: where texts and labels are; None for a table.
+    """
+
+    source: Source | None
+    profile: Profile | None
+    texts: TextColumns | None
+
+
+def look(request: Request) -> Looked:
+    """Look at the data, and tell a task about texts from one about a table.
+
+    Raises:
+        InputError: there is neither data nor classes, or they don't fit together.
+    """
+    if not request.task.strip():
+        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
+    if request.data is None:
+        if not request.classes:
+            cure = "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any."
+            raise InputError("there is nothing to make a model from", where="--data", cure=cure)
+        asked = {"--label": request.label, "--text": request.texts}
+        idle = next((option for option, value in asked.items() if value), None)
+        if idle is not None:
+            cure = "Give --data FILE, or leave it out."
+            raise InputError("this option is about data, and there is none", where=idle, seen=asked[idle], cure=cure)
+        return Looked(None, None, None)
+    source = open_source(request.data)
+    facts = profile(source, request.seed)
+    texts = find_texts(request.texts, request.label, request.task, facts)
+    if texts is None and (request.classes or request.encoder is not None):
+        option = "--classes" if request.classes else "--encoder"
+        cure = "Name the column of texts by --text, or leave the option out."
+        raise InputError("this data is a table, and the option is for texts", where=option, seen=source.name, cure=cure)
+    return Looked(source, facts, texts)
+
+
+def understand(request: Request, looked: Looked) -> Understood:
+    """Say what is asked of a table.
 
     Raises:
         InputError: an option names what isn't there, or the table has nothing to learn from.
     """
-    if not request.task.strip():
-        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
-    source = open_source(request.data)
-    facts = profile(source, request.seed)
+    source, facts = looked.source, looked.profile
+    if source is None or facts is None:
+        raise InputError("a table is needed", where="--data", cure="Give --data FILE.")
     requirement = write_requirement(request, facts)
     schema, limits = requirement.schema, requirement.limits
     table = open_table(source, facts, schema)

@@ -12,7 +12,7 @@ from typing import Any
 
 from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child import Child, Encoder
-from modelgpt_edge.child_file import CHILD, read_child
+from modelgpt_edge.child_file import read_child
 from modelgpt_edge.compile.compiler import Compiled, Fitted, refit_child
 from modelgpt_edge.compile.contents import describe, package_files
 from modelgpt_edge.compile.package import check_place, write_package
@@ -74,7 +74,7 @@ def refit(
     if seed is not None and seed < 0:
         raise InputError("a seed can't be negative", where="--seed", seen=seed, cure="Give 0 or more.")
     opened = open_package(package)
-    manifest, old = opened.manifest, read_child(opened.file(CHILD))
+    manifest, old = opened.manifest, read_child(opened.child)
     progress("reading", 0)
     table, notes = read_table(manifest, data)
     notes += _strange_words(table, old.encoder)

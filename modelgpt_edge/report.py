@@ -33,33 +33,62 @@ def build_report(
         notes: what the user should know.
         seconds: what the build took.
     """
-    requirement, schema, used = manifest.requirement, manifest.requirement.schema, set(manifest.inputs)
     return {
         "package": str(out),
-        "requirement": {
-            "sentence": requirement.sentence,
-            "modality": requirement.modality,
-            "kind": schema.kind,
-            "kind_because": schema.kind_because,
-            "label": schema.label.name,
-            "label_because": schema.label_because,
-            "classes": list(schema.classes),
-            "columns": [asdict(c) | {"used": c.name in used} for c in schema.columns],
-            "dropped": [asdict(d) for d in schema.dropped],
-            "limits": asdict(requirement.limits),
-            "targets": list(requirement.targets),
-        },
+        "requirement": _understood(manifest),
         "architecture": dict(manifest.architecture),
         "generator": {**manifest.generator, "seconds": round(generated.seconds, 3)},
+        **_evidence(manifest, compiled),
+        "limited": limited,
+        "frontier": [point.to_json() for point in frontier],
+        "notes": list(notes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def text_report(
+    out: Path, manifest: Manifest, compiled: Compiled, generation_seconds: float, notes: tuple[str, ...], seconds: float
+) -> dict[str, Any]:
+    """What happened in a build of a text model; args as for `build_report`."""
+    return {
+        "package": str(out),
+        "requirement": {**_understood(manifest), "meanings": dict(manifest.requirement.meanings)},
+        "architecture": dict(manifest.architecture),
+        "generator": {**manifest.generator, "seconds": round(generation_seconds, 3)},
+        **_evidence(manifest, compiled),
+        "limited": manifest.requirement.limits.any,
+        "frontier": [],
+        "notes": list(notes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _understood(manifest: Manifest) -> dict[str, Any]:
+    """The requirement, as it is told."""
+    requirement, schema, used = manifest.requirement, manifest.requirement.schema, set(manifest.inputs)
+    return {
+        "sentence": requirement.sentence,
+        "modality": requirement.modality,
+        "kind": schema.kind,
+        "kind_because": schema.kind_because,
+        "label": schema.label.name,
+        "label_because": schema.label_because,
+        "classes": list(schema.classes),
+        "columns": [asdict(c) | {"used": c.name in used} for c in schema.columns],
+        "dropped": [asdict(d) for d in schema.dropped],
+        "limits": asdict(requirement.limits),
+        "targets": list(requirement.targets),
+    }
+
+
+def _evidence(manifest: Manifest, compiled: Compiled) -> dict[str, Any]:
+    """Scores, variants and what the gate measured."""
+    return {
         "score": dict(manifest.score["child"]),
         "linear": dict(manifest.score["linear"]),
         "baseline": dict(manifest.score["baseline"]),
-        "limited": limited,
-        "frontier": [point.to_json() for point in frontier],
         "variants": [c.to_json() | {"path": c.path if c.kept else None} for c in compiled.candidates],
         "checks": [h.to_json() for h in compiled.hops],
-        "notes": list(notes),
-        "seconds": round(seconds, 3),
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from modelgpt_edge.limits import NO_LIMITS, Limits
 
@@ -22,6 +23,11 @@ class Request:
         draws: how many draws of hidden units are merged.
         generator: name of the generator to ship; None for the one that the guard finds better.
         limits: what the model may cost; each overrules what the task's text says.
+        classes: names of classes that the user gives, with what they mean ("" where nothing is said); for texts.
+        texts: names of the text columns; empty to tell from the data.
+        encoder: name or folder of the sentence encoder; None for the one that ships.
+        driver: who helps to understand the task: ``rules`` alone, or a language model besides.
+        private: whether a language model is shown no value of any row.
     """
 
     task: str
@@ -34,3 +40,8 @@ class Request:
     draws: int = 4
     generator: str | None = None
     limits: Limits = NO_LIMITS
+    classes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    texts: tuple[str, ...] = ()
+    encoder: str | None = None
+    driver: str = "rules"
+    private: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-ColumnType = Literal["number", "category", "date"]
+ColumnType = Literal["number", "category", "date", "text"]
 Kind = Literal["classification", "regression"]
 
 
@@ -18,7 +18,7 @@ class Column:
 
     Attributes:
         name: header of the column, as the file spells it.
-        type: how its cells are read: ``number``, ``category`` (words) or ``date`` (days since 1970).
+        type: how its cells are read: ``number``, ``category`` (words), ``date`` (days since 1970), or ``text`` as it is.
         because: the rule that gave it this type, for the report.
         decimal: decimal mark of a number column, ``"."`` or ``","``.
         date_format: ``strptime`` pattern of a date column, or ``"iso"``.

@@ -5,7 +5,6 @@ Rust's `tokenizers` does the work, the same library that transformers' fast toke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ class Tokens:
     """A tokenizer that cuts at a length.
 
     Attributes:
-        length: most tokens of a text, or of a pair together.
+        length: most tokens of a text.
     """
 
     length: int
@@ -52,20 +51,18 @@ class Tokens:
         except Exception as error:  # the library raises a bare Exception
             raise PackageError("the tokenizer can't be read", where=TOKENIZER, seen=str(error), cure="Build anew.") from error
         tokenizer.no_padding()
-        tokenizer.enable_truncation(length, strategy="longest_first")
+        tokenizer.enable_truncation(length)
         return Tokens(length, tokenizer)
 
-    def ids(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[list[int]]:
-        """Token ids of each text, or of each pair of texts, special tokens among them."""
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens among them."""
         most = CHARACTERS_A_TOKEN * self.length
-        cut = [clean(text[:most]) for text in texts]
-        asked = cut if pairs is None else list(zip(cut, (clean(pair[:most]) for pair in pairs)))
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch([clean(text[:most]) for text in texts])]
 
-    def id_of(self, token: str) -> int | None:
-        """The id of a token; None where the vocabulary hasn't got it."""
-        found: int | None = self._tokenizer.token_to_id(token)
-        return found
+    @property
+    def words(self) -> int:
+        """One more than the largest id."""
+        return 1 + max(self._tokenizer.get_vocab().values(), default=-1)
 
 
 def clean(text: str) -> str:
@@ -78,18 +75,20 @@ def clean(text: str) -> str:
 
 
 def padded(ids: Sequence[Sequence[int]]) -> Ints:
-    """Ids (N, L) of texts of any length, NO_TOKEN after the end of each."""
-    codes = np.full((len(ids), max(map(len, ids), default=0)), NO_TOKEN, np.int32)
+    """Ids (N, L) of texts of any length, NO_TOKEN after the end of each; one place at least."""
+    codes = np.full((len(ids), max(map(len, ids), default=0) or 1), NO_TOKEN, np.int32)
     for row, own in zip(codes, ids):
         row[: len(own)] = own
     return codes
 
 
-def special_token(content: bytes, kind: str) -> str | None:
-    """The token of a kind, ``sep`` or ``pad``, that a ``tokenizer.json`` names in the usual spellings."""
-    spellings = {"sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}[kind]
-    known = {token["content"] for token in json.loads(content).get("added_tokens", [])}
-    return next((spelling for spelling in spellings if spelling in known), None)
+def codes_of(tokens: Tokens, texts: Sequence[str], pairs: Sequence[str] | None, words: int) -> Ints:
+    """Token ids (N, L) of texts; of pairs both, one after the other, the second's raised by the vocabulary's size `words`."""
+    first = tokens.ids(texts)
+    if pairs is None:
+        return padded(first)
+    second = tokens.ids(pairs)
+    return padded([own + [token + words for token in other] for own, other in zip(first, second)])
 
 
 def by_length(codes: Ints, run: Callable[[Ints], Floats]) -> Floats:

@@ -49,11 +49,19 @@ class Source(Protocol):
     """A model to compile, in the forms that backends take."""
 
     @property
+    def front(self) -> str:
+        """What the whole model takes: ``packed`` (numbers and codes of a table), or ``tokens`` (codes are ids of a text)."""
+
+    @property
     def child(self) -> Child:
-        """The generated model as arrays."""
+        """The generated model as arrays; a backend that takes tables alone may ask for it."""
+
+    @property
+    def beside(self) -> Mapping[str, bytes]:
+        """Files that the device needs beside the compiled model, by name, such as a tokenizer."""
 
     def onnx(self, front: str, precision: str) -> bytes:
-        """It as ONNX, front ``packed`` (numbers, codes) or ``encoded`` (the numeric core [N, D]); fp32, fp16 or int8 QDQ."""
+        """It as ONNX, from its own `front` or from ``encoded`` (a table's numeric core [N, D]); fp32, fp16 or int8 QDQ."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Artefact:
 
     Attributes:
         files: contents by name, all that goes on the device.
-        front: ``native`` or ``packed`` (numbers and word positions in), or ``encoded`` (the numeric core alone).
+        front: ``native`` or ``packed`` (numbers and word positions in), ``encoded`` (the numeric core alone), or ``tokens``.
         facts: what was measured while compiling, such as ``flash_bytes``; JSON values.
     """
 
@@ -75,7 +83,10 @@ class Executor(Protocol):
     """Runs a compiled form."""
 
     def run(self, numbers: Floats, codes: Ints) -> Floats:
-        """Probabilities (N, K) or values (N, 1) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown."""
+        """Probabilities (N, K) or values (N, 1) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown.
+
+        Of texts there are no numbers, and codes are token ids (N, L), -1 after a text's end.
+        """
 
 
 class Backend(Protocol):
@@ -88,6 +99,10 @@ class Backend(Protocol):
     @property
     def precisions(self) -> tuple[str, ...]:
         """What it can compile, of `targets.target.PRECISIONS`."""
+
+    @property
+    def fronts(self) -> tuple[str, ...]:
+        """Which sources it compiles, by their `Source.front`."""
 
     @property
     def by_default(self) -> bool:

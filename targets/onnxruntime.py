@@ -25,6 +25,7 @@ from modelgpt_edge.targets.backend import (
 )
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.targets.timing import latency
+from modelgpt_edge.tokens import by_length
 
 MODEL = "model.onnx"
 
@@ -92,6 +93,24 @@ class PackedExecutor:
         return two_dimensional(self._run(None, {name: given[name] for name in self._names})[0])
 
 
+class TokensExecutor:
+    """ONNX Runtime on a graph from token ids."""
+
+    def __init__(self, session: Any) -> None:
+        self._run = session.run
+
+    def run(self, numbers: Floats, codes: Ints) -> Floats:
+        """See `targets.backend.Executor`."""
+        return by_length(codes, lambda ids: self._run(None, {"codes": ids})[-1])
+
+
+def executor_of(session: Any) -> Executor:
+    """What runs a session: one of token ids takes a matrix of codes of any width."""
+    inputs = session.get_inputs()
+    texts = [i.name for i in inputs] == ["codes"] and not isinstance(inputs[0].shape[1], int)
+    return TokensExecutor(session) if texts else PackedExecutor(session)
+
+
 def two_dimensional(outputs: Any) -> Floats:
     """Outputs (N, K), or values (N,) as (N, 1)."""
     array: Floats = outputs
@@ -103,11 +122,12 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     precisions = ("fp32", "int8", "int8-dynamic", "fp16")
+    fronts = ("packed", "tokens")
     by_default = True
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
-        """The packed graph in a precision; nothing is built for one machine, so every target may have it."""
-        return Artefact({MODEL: source.onnx("packed", precision)}, "packed")
+        """The whole graph in a precision; nothing is built for one machine, so every target may have it."""
+        return Artefact({MODEL: source.onnx(source.front, precision), **source.beside}, source.front)
 
     def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
         """The same graph with other initializers."""
@@ -115,7 +135,7 @@ class OnnxRuntime:
 
     def load(self, files: Files, target: Target) -> Executor:
         """A session on one CPU thread."""
-        return PackedExecutor(open_model(files(MODEL)))
+        return executor_of(open_model(files(MODEL)))
 
     def stand_in(self, files: Files, target: Target) -> Executor:
         """The same file in this machine's ONNX Runtime: the same operators, other machine code."""

@@ -12,13 +12,12 @@ import click
 from modelgpt_edge.commands.options import JSON
 from modelgpt_edge.commands.printing import print_json, table
 from modelgpt_edge.errors import InputError, ModelgptEdgeError, TargetUnavailableError, nearest
+from modelgpt_edge.kernels.bench.cases import KERNELS
 
 if TYPE_CHECKING:
     from modelgpt_edge.kernels.bench.run import Report
 
 BENCHES = ("kernels",)
-# As `modelgpt_edge.kernels.bench.cases` has them, which needs torch's room.
-KERNELS = ("emit", "merge", "gram")
 INSTALL = "Install it with: pip install 'modelgpt-edge[kernels]'."
 
 
@@ -31,7 +30,7 @@ INSTALL = "Install it with: pip install 'modelgpt-edge[kernels]'."
 )
 @JSON
 def command(bench: str, out: str | None, kernel: str | None, fail_below: str | None, as_json: bool) -> None:
-    """Check a server's GPU kernels, then time them beside torch and under this machine's roofs.
+    """Check a server's GPU kernels, time them beside torch and under this machine's roofs, and count models end to end.
 
     \b
     modelgpt-edge bench kernels --out results --fail-below 0.95

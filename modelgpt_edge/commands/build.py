@@ -9,12 +9,16 @@ from typing import Any
 import click
 
 from modelgpt_edge.commands.build_text import build_text, resolved, sizes_table
+from modelgpt_edge.commands.build_texts import texts_text
 from modelgpt_edge.commands.options import FORCE, JSON, TOKEN_FILE
 from modelgpt_edge.commands.printing import Progress, print_json, progress_bar
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.classes_asked import read_classes
 from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.requirement.wording import clean
+
+DEFAULT_OUT = "model.edge"
 
 
 @click.command("build")
@@ -24,11 +28,17 @@ from modelgpt_edge.requirement.wording import clean
     metavar="TEXT",
     help="What the model shall do, in a sentence; limits and devices named in it count.",
 )
-@click.option(
-    "--data", required=True, type=click.Path(), metavar="FILE", help="Labelled rows: CSV, TSV, JSONL or Parquet, also .gz."
-)
+@click.option("--data", type=click.Path(), metavar="FILE", help="Labelled rows or texts: CSV, TSV, JSONL or Parquet, also .gz.")
 @click.option("--label", metavar="COLUMN", help="The column to predict; found where not given.")
 @click.option("--kind", metavar="KIND", help="classification or regression; told from task and label where not given.")
+@click.option("--classes", metavar="NAMES", help="For texts: names of classes between commas; enough without any data.")
+@click.option(
+    "--class", "described", multiple=True, metavar="'NAME: MEANING'", help="A class and what it means, may be repeated."
+)
+@click.option(
+    "--text", multiple=True, metavar="COLUMN", help="The column of texts. Default: told from the data, if there is one."
+)
+@click.option("--encoder", metavar="NAME", help="Sentence encoder for texts, a folder or hub name. Default: MiniLM-L6.")
 @click.option(
     "--target",
     "targets",
@@ -46,6 +56,14 @@ from modelgpt_edge.requirement.wording import clean
 @click.option("--max-latency", metavar="TIME", help="Longest one row may take, such as 5ms; overrules the task's text.")
 @click.option("--max-flash", metavar="SIZE", help="Most bytes the model may take on the device, such as 64kB.")
 @click.option("--max-ram", metavar="SIZE", help="Most working memory it may take, such as 16kB.")
+@click.option(
+    "--driver",
+    default="rules",
+    metavar="DRIVER",
+    help="Have a language model help to understand the task: openai:URL#MODEL, transformers:NAME or gguf:FILE.",
+)
+@click.option("--private", is_flag=True, help="Show the driver's model no value of any row: names, types and counts only.")
+@click.option("--show-prompt", is_flag=True, help="Print what the driver's model would be sent, and do nothing else.")
 @click.option("--dry-run", is_flag=True, help="Tell which sizes will fit, and generate nothing; exit 5 where none does.")
 @click.option("--out", type=click.Path(), metavar="FOLDER", help="Package to write. Default: the data file's name with .edge.")
 @click.option("--test", type=click.Path(), metavar="FILE", help="Labelled rows for the score; cross-validated where not given.")
@@ -73,14 +91,21 @@ from modelgpt_edge.requirement.wording import clean
 @JSON
 def command(
     task: str,
-    data: str,
+    data: str | None,
     label: str | None,
     kind: str | None,
+    classes: str | None,
+    described: tuple[str, ...],
+    text: tuple[str, ...],
+    encoder: str | None,
     targets: tuple[str, ...],
     backends: tuple[str, ...],
     max_latency: str | None,
     max_flash: str | None,
     max_ram: str | None,
+    driver: str,
+    private: bool,
+    show_prompt: bool,
     dry_run: bool,
     out: str | None,
     test: str | None,
@@ -98,19 +123,35 @@ def command(
 
     \b
     modelgpt-edge build --task "predict heart disease" --data heart.csv --label target --target jetson --out heart.edge
+    modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate"
     """
+    named = read_classes(classes, described)
     limits = Limits(
         read_latency("--max-latency", max_latency), read_bytes("--max-flash", max_flash), read_bytes("--max-ram", max_ram)
     )
     seconds = read_seconds("--finetune", finetune)
     if server is None and fallback:
         raise InputError("there is no server to fall back from", where="--fallback", cure="Give --server URL as well.")
+    if server is not None and (driver != "rules" or private or show_prompt):
+        raise InputError("a driver's model is asked here", where="--driver", seen=driver, cure="Leave out --server.")
+    if data is None and (show_prompt or dry_run or server is not None):
+        option = "--show-prompt" if show_prompt else "--dry-run" if dry_run else "--server"
+        raise InputError("this option needs data", where=option, cure="Give --data FILE.")
+    if server is not None and (named or text or encoder):
+        raise InputError("models of texts are built here", where="--server", seen=server, cure="Leave out --server.")
+    if show_prompt and data is not None:
+        from modelgpt_edge.commands.prompts import prompts_text
+        from modelgpt_edge.request import Request
+
+        asked = Request(task, data, label, kind, classes=named, texts=text, encoder=encoder, driver=driver, private=private)
+        click.echo(prompts_text(asked))
+        return
     if dry_run and server is not None:
         raise InputError("a dry run is made here", where="--dry-run", seen=server, cure="Leave out --server.")
-    if dry_run:
-        _dry_run(task, data, label, kind, targets, backends, draws, limits, as_json)
+    if dry_run and data is not None:
+        _dry_run(task, data, label, kind, targets, backends, draws, limits, driver, private, as_json)
         return
-    place = Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge" if out is None else out
+    place = out or (DEFAULT_OUT if data is None else Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge")
 
     def locally(progress: Progress) -> dict[str, Any]:
         from modelgpt_edge import build
@@ -120,6 +161,9 @@ def command(
             data,
             label=label,
             kind=kind,
+            classes=named,
+            text=text,
+            encoder=encoder,
             target=targets,
             backend=backends,
             out=place,
@@ -129,6 +173,8 @@ def command(
             generator=generator,
             finetune=seconds,
             limits=limits,
+            driver=driver,
+            private=private,
             force=force,
             progress=progress,
         ).report
@@ -144,13 +190,14 @@ def command(
         }
         tested = None if test is None else Path(test)
         asked = Server(url, read_token(token_file))
-        return build_remotely(asked, options, Path(data), tested, Path(place), force, progress)
+        return build_remotely(asked, options, Path(str(data)), tested, Path(place), force, progress)
 
     report = _first_that_answers(server, fallback, locally, remotely)
     if as_json:
         print_json(report)
     else:
-        click.echo(build_text(report, targets))
+        told = texts_text if report["requirement"]["modality"] == "text" else build_text
+        click.echo(told(report, targets))
 
 
 def _first_that_answers(
@@ -183,6 +230,8 @@ def _dry_run(
     backends: tuple[str, ...],
     draws: int,
     limits: Limits,
+    driver: str,
+    private: bool,
     as_json: bool,
 ) -> None:
     """Tell what will fit; BudgetError where nothing does, after the table that shows by how much."""
@@ -190,7 +239,16 @@ def _dry_run(
     from modelgpt_edge.pipeline import plan
 
     understood, frontier = plan(
-        task, data, label=label, kind=kind, target=targets, backend=backends, draws=draws, limits=limits
+        task,
+        data,
+        label=label,
+        kind=kind,
+        target=targets,
+        backend=backends,
+        draws=draws,
+        limits=limits,
+        driver=driver,
+        private=private,
     )
     points = [point.to_json() for point in frontier]
     requirement = understood.requirement

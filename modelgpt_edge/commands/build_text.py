@@ -41,14 +41,14 @@ def build_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Generator     {_generator(report)}",
         *_finetuning(report),
         "",
-        _scores(report),
+        scores_table(report, "plain linear model"),
         "",
-        _variants(report),
+        variants_table(report),
         "",
         sizes_table(report["frontier"]),
         "",
         *(_budget(report["frontier"]) if report["limited"] else []),
-        f"Checks        {_checks(report)}",
+        f"Checks        {checks_line(report)}",
         *(f"Note          {clean(note, 500)}" for note in report["notes"]),
         f"Package       {report['package']} in {report['seconds']:.1f} s; its picture is report.svg, its story MODEL_CARD.md",
         *(f"Next          {line}" for line in _next(report)),
@@ -116,12 +116,13 @@ def _finetuning(report: dict[str, Any]) -> list[str]:
     return [] if figures is None else [f"Fine-tuning   {finetuning_told(figures, classification)}"]
 
 
-def _scores(report: dict[str, Any]) -> str:
+def scores_table(report: dict[str, Any], linear: str) -> str:
+    """Scores of the model, of the linear one, whatever it is called, and of the baseline; with a line on each metric."""
     score = report["score"]
     names = [score["metric"], *score["others"]]
     baseline = "always the commonest class" if score["metric"] == "accuracy" else "always the mean"
     rows = []
-    for key, title in (("score", "this model"), ("linear", "plain linear model"), ("baseline", baseline)):
+    for key, title in (("score", "this model"), ("linear", linear), ("baseline", baseline)):
         values = report[key]
         rows.append(
             [title, interval(values), *(figure(values["others"][n]) if n in values["others"] else "" for n in names[1:])]
@@ -132,7 +133,8 @@ def _scores(report: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n  this model measured by {score['method']}{other} ({score['rows']:,} rows)\n{words}"
 
 
-def _variants(report: dict[str, Any]) -> str:
+def variants_table(report: dict[str, Any]) -> str:
+    """Every compiled form: its size, its time, what it loses, how it was checked and why it is kept."""
     rows = []
     for v in report["variants"]:
         latency = _row_cost(v)
@@ -209,7 +211,8 @@ def _cost(cost: dict[str, Any]) -> str:
     return f"{size(cost['flash_bytes'])}, {size(cost['ram_bytes'])}{latency}"
 
 
-def _checks(report: dict[str, Any]) -> str:
+def checks_line(report: dict[str, Any]) -> str:
+    """How near every form is to the reference."""
     hops = report["checks"]
     worst = max(hops, key=lambda h: h["max_abs"] or 0.0)
     return f"{len(hops)} hops match the fp32 reference; largest difference {worst['max_abs']:.1e} ({worst['name']})"

@@ -21,15 +21,15 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
     """
     return "\n".join(
         [
-            f"# Predicts {_safe(manifest.requirement.schema.label.name)}",
+            f"# Predicts {safe(manifest.requirement.schema.label.name)}",
             "",
-            _safe(manifest.requirement.sentence, 400),
+            safe(manifest.requirement.sentence, 400),
             "",
             f"![Held-out predictions]({REPORT})",
             "",
             "## How good it is",
             "",
-            *_scores(manifest),
+            *score_lines(manifest, "plain linear model"),
             "",
             "## What it takes and gives",
             "",
@@ -41,26 +41,38 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
             "",
             "## Variants",
             "",
-            "| target | backend | precision | bytes | checked |",
-            "| --- | --- | --- | ---: | --- |",
-            *(f"| {v.target} | {v.backend} | {v.precision} | {v.bytes:,} | {v.status} |" for v in manifest.variants),
+            *variant_lines(manifest),
             "",
             "## What to mind",
             "",
             "* It has learnt from the rows given and knows nothing else: rows unlike those are answered all the same.",
             "* Words that it has never seen count as no word at all; missing numbers take the column's median.",
-            *(f"* {_safe(note, 500)}" for note in notes),
+            *(f"* {safe(note, 500)}" for note in notes),
             "",
         ]
     )
 
 
-def _scores(manifest: Manifest) -> list[str]:
+def variant_lines(manifest: Manifest) -> list[str]:
+    """The table of the compiled forms."""
+    return [
+        "| target | backend | precision | bytes | checked |",
+        "| --- | --- | --- | ---: | --- |",
+        *(f"| {v.target} | {v.backend} | {v.precision} | {v.bytes:,} | {v.status} |" for v in manifest.variants),
+    ]
+
+
+def score_lines(manifest: Manifest, linear: str) -> list[str]:
+    """The table of scores, and how they were measured.
+
+    Args:
+        linear: what the linear model is called.
+    """
     score = manifest.score["child"]
     metrics = [score["metric"], *score["others"]]
     baseline = "always the commonest class" if manifest.classes else "always the mean"
     rows = []
-    for key, title in (("child", "this model"), ("linear", "plain linear model"), ("baseline", baseline)):
+    for key, title in (("child", "this model"), ("linear", linear), ("baseline", baseline)):
         others = manifest.score[key]["others"]
         cells = [title, interval(manifest.score[key]), *(figure(others[m]) if m in others else "" for m in metrics[1:])]
         rows.append(f"| {' | '.join(cells)} |")
@@ -69,7 +81,7 @@ def _scores(manifest: Manifest) -> list[str]:
         "| --- |" + " --- |" * len(metrics),
         *rows,
         "",
-        f"Measured by {_safe(score['method'], 200)}, on {counted(score['rows'], 'row')}; 95 % interval in brackets.",
+        f"Measured by {safe(score['method'], 200)}, on {counted(score['rows'], 'row')}; 95 % interval in brackets.",
     ]
 
 
@@ -77,25 +89,25 @@ def _columns(manifest: Manifest) -> list[str]:
     schema, used = manifest.requirement.schema, set(manifest.inputs)
     columns = [c for c in schema.columns if c.name in used]
     if manifest.classes:
-        few = ", ".join(_safe(c) for c in manifest.classes[:MOST_CLASSES])
+        few = ", ".join(safe(c) for c in manifest.classes[:MOST_CLASSES])
         more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
         gives = f"one of {len(manifest.classes)} classes ({few}{more}) and a probability for each"
     else:
         gives = "a value"
-    label = f"The label is the column {_safe(schema.label.name)} ({schema.label_because}); {schema.kind_because}."
+    label = f"The label is the column {safe(schema.label.name)} ({schema.label_because}); {schema.kind_because}."
     lines = [
         "| column | type | why |",
         "| --- | --- | --- |",
-        *(f"| {_safe(c.name)} | {c.type} | {_safe(c.because, 200)} |" for c in columns[:MOST_COLUMNS]),
+        *(f"| {safe(c.name)} | {c.type} | {safe(c.because, 200)} |" for c in columns[:MOST_COLUMNS]),
         *_rest(columns),
         "",
         f"It gives {gives}. {label}",
     ]
     if schema.named:
-        told = ", ".join(_safe(name) for name in schema.named[:MOST_COLUMNS])
+        told = ", ".join(safe(name) for name in schema.named[:MOST_COLUMNS])
         lines += ["", f"The task names {told}: hidden units draw on them more while rows are few."]
     if schema.dropped:
-        unused = [f"* {_safe(d.name)}: {_safe(d.because, 200)}" for d in schema.dropped[:MOST_COLUMNS]]
+        unused = [f"* {safe(d.name)}: {safe(d.because, 200)}" for d in schema.dropped[:MOST_COLUMNS]]
         lines += ["", "Not used:", "", *unused, *_rest(schema.dropped)]
     return lines
 
@@ -131,6 +143,6 @@ def _making(manifest: Manifest) -> list[str]:
     ]
 
 
-def _safe(text: str, limit: int = 100) -> str:
+def safe(text: str, limit: int = 100) -> str:
     """Text from the user that can't break a line or a table, or pass for Markdown."""
     return re.sub(r"([\\`*\[\]<|])", r"\\\1", clean(text, limit))

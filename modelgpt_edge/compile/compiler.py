@@ -14,7 +14,7 @@ from modelgpt_edge.compile.candidate import Candidate, Probe
 from modelgpt_edge.compile.golden import golden_codes, golden_rows
 from modelgpt_edge.compile.graph import raw_graph
 from modelgpt_edge.compile.selection import within
-from modelgpt_edge.compile.source import ChildSource, calibrate
+from modelgpt_edge.compile.source import ChildSource, Compilable, calibrate
 from modelgpt_edge.compile.variants import compile_target, measure
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import BudgetError, GateError
@@ -68,7 +68,17 @@ def compile_child(
         BudgetError: no variant of a target fits the limits.
         TargetUnavailableError: a target's toolchain isn't here.
     """
-    ready = _examine(child, unfused, rows, version)
+    return compile_examined(_examine(child, unfused, rows, version), targets, limits, backends, progress)
+
+
+def compile_examined(
+    ready: Examined,
+    targets: tuple[Target, ...],
+    limits: Limits,
+    backends: Sequence[str],
+    progress: Callable[[str, float], None],
+) -> Compiled:
+    """The same for a source of any kind whose first hops are behind it; raises as `compile_child`."""
     candidates: list[Candidate] = []
     notes: list[str] = []
     for done, target in enumerate(targets):
@@ -134,10 +144,10 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class _Examined:
-    """A child that passed the first hops, and what its compiled forms are measured with."""
+class Examined:
+    """A source that passed the first hops, and what its compiled forms are measured with."""
 
-    source: ChildSource
+    source: Compilable
     probe: Probe
     golden: Golden
     truth: bytes
@@ -150,7 +160,7 @@ class _Examined:
         return Compiled(self.truth, self.golden, tuple(candidates), tuple(hops), notes)
 
 
-def _examine(child: Child, unfused: Floats, rows: Rows, version: str) -> _Examined:
+def _examine(child: Child, unfused: Floats, rows: Rows, version: str) -> Examined:
     """The hops before any target: emitted numbers, merged draws, the ONNX model."""
     _check_emitted(child)
     probe = Probe.of(child, rows)
@@ -163,7 +173,7 @@ def _examine(child: Child, unfused: Floats, rows: Rows, version: str) -> _Examin
     # Golden rows go to the clip: ranges of the table's rows alone would let int8 fail on a row beyond them, and gain little.
     hard = child.encoder.encode(golden.numbers, golden_codes(child.encoder, golden.words))
     source = ChildSource(child, version, calibrate(child, np.concatenate([probe.encoded, hard])))
-    return _Examined(source, probe, golden, truth, hops)
+    return Examined(source, probe, golden, truth, hops)
 
 
 def _check_emitted(child: Child) -> None:

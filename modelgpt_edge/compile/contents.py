@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child_file import CHILD, child_bytes
@@ -80,24 +81,33 @@ def package_files(
     Args:
         frontier: the sizes that were weighed; none where only weights were replaced.
     """
-    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes(), CHILD: child_bytes(generated.child)}
+    label = manifest.requirement.schema.label.name
+    own = {
+        CHILD: child_bytes(generated.child),
+        CARD: model_card(manifest, notes).encode(),
+        REPORT: draw_report(generated.held_out, generated.truth, manifest.classes, label).encode(),
+    }
+    if frontier:
+        own[FRONTIER] = draw_frontier(frontier).encode()
+    checks = {"frontier": [point.to_json() for point in frontier], "generation_seconds": generated.seconds}
+    return sealed_files(manifest, own, compiled, checks)
+
+
+def sealed_files(
+    manifest: Manifest, own: Mapping[str, bytes], compiled: Compiled, checks: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """What every package holds, and its own files beside it; the manifest with their checksums last.
+
+    Args:
+        checks: evidence beside that of the compiler, as JSON values.
+    """
+    files = {TRUTH: compiled.truth, GOLDEN: compiled.golden.to_bytes(), **own}
     kept = [c for c in compiled.candidates if c.kept]
     for candidate, variant in zip(kept, manifest.variants):
         files |= {f"{variant.path}/{name}": content for name, content in candidate.files.items()}
-    files[CARD] = model_card(manifest, notes).encode()
-    files[REPORT] = draw_report(
-        generated.held_out, generated.truth, manifest.classes, manifest.requirement.schema.label.name
-    ).encode()
-    if frontier:
-        files[FRONTIER] = draw_frontier(frontier).encode()
     values = sealed(manifest.to_json() | {"files": {name: sha256(content) for name, content in files.items()}})
-    checks = {
-        "hops": [h.to_json() for h in compiled.hops],
-        "candidates": [c.to_json() for c in compiled.candidates],
-        "frontier": [point.to_json() for point in frontier],
-        "generation_seconds": generated.seconds,
-    }
-    return files | {CHECKS: _json(checks), MANIFEST: _json(values)}
+    found = {"hops": [h.to_json() for h in compiled.hops], "candidates": [c.to_json() for c in compiled.candidates]}
+    return files | {CHECKS: _json(found | dict(checks)), MANIFEST: _json(values)}
 
 
 def _json(values: object) -> bytes:

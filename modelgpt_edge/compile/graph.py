@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 
 from modelgpt_edge.child import CLIP, Child, Encoder, Floats, Ints, Units
-from modelgpt_edge.compile.nodes import Graph
 from modelgpt_edge.compile.precision import FP32, Precision
+from modelgpt_edge.onnx_nodes import Graph
 
 ML = "ai.onnx.ml"
 

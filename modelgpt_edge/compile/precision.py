@@ -15,7 +15,7 @@ import numpy as np
 from onnx import TensorProto
 
 from modelgpt_edge.child import Floats
-from modelgpt_edge.compile.nodes import Graph
+from modelgpt_edge.onnx_nodes import Graph
 
 
 @dataclass(frozen=True)

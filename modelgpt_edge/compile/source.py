@@ -1,14 +1,34 @@
-"""A child in the forms that backends take: the arrays themselves, or an ONNX graph by front and precision."""
+"""What is compiled, in the forms that backends take: a child's arrays, or an ONNX graph by front and precision."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modelgpt_edge.child import CLIP, Child, Floats
+from modelgpt_edge.child import CLIP, Child, Floats, Ints
+from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.precision import Precision
+from modelgpt_edge.targets.backend import Backend, Source
+from modelgpt_edge.targets.target import Target
+
+
+class Compilable(Source, Protocol):
+    """A source with what the compiler itself asks of it."""
+
+    @property
+    def emulated_rows(self) -> int:
+        """Rows beside the golden ones that an emulator, hundreds of times slower than the device, is given."""
+
+    def precisions(self, target: Target, backend: Backend) -> list[str]:
+        """What a backend compiles of it for a target, the preferred one first."""
+
+    def codes(self, words: NDArray[np.object_]) -> Ints:
+        """Codes of golden words (N, S): of a table their positions (N, S), of texts their token ids (N, L)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +45,13 @@ class ChildSource:
     version: str
     ranges: dict[str, float]
     _made: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)
+    front = "packed"
+    emulated_rows = 256
+
+    @property
+    def beside(self) -> Mapping[str, bytes]:
+        """Nothing: a table's encoding is in the graph, or in what each backend writes."""
+        return {}
 
     def onnx(self, front: str, precision: str) -> bytes:
         """The graph as bytes, made once; see `targets.backend.Source`."""
@@ -33,6 +60,25 @@ class ChildSource:
             graph = {"packed": packed_graph, "encoded": core_graph}[front]
             self._made[key] = graph(self.child, self.version, Precision(precision, self.ranges)).SerializeToString()
         return self._made[key]
+
+    def precisions(self, target: Target, backend: Backend) -> list[str]:
+        """See `Compilable`."""
+        return precisions_of(target, backend, self.child)
+
+    def codes(self, words: NDArray[np.object_]) -> Ints:
+        """See `Compilable`."""
+        return golden_codes(self.child.encoder, words)
+
+
+def precisions_of(target: Target, backend: Backend, child: Child) -> list[str]:
+    """What a backend compiles of a child for a target, the preferred one first."""
+    if target.sm is not None and backend.name == "onnxruntime":
+        return ["fp32"]  # the processor beside a GPU is only what it falls back to
+    wanted = [p for p in target.precisions if p in backend.precisions]
+    if backend.name != "c" and not child.units.count:
+        # In ONNX the linear skip stays float: without hidden units there is nothing to quantise.
+        return [p for p in wanted if not p.startswith("int8")] or ["fp32"]
+    return wanted
 
 
 def calibrate(child: Child, encoded: Floats) -> dict[str, float]:

@@ -9,24 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from modelgpt_edge.child import Child
+from modelgpt_edge.child import Ints
 from modelgpt_edge.compile.candidate import Candidate, Probe, agreement
-from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.selection import keep_best
-from modelgpt_edge.compile.source import ChildSource
+from modelgpt_edge.compile.source import Compilable
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
-from modelgpt_edge.gate import compare
+from modelgpt_edge.gate import compare, tolerance_of
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.targets.backend import Artefact, Backend
 from modelgpt_edge.targets.backends import BACKENDS, backends_of
 from modelgpt_edge.targets.running import Opened, open_nearest
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_EMULATED, Target
 
-EMULATED_ROWS = 256
-
 
 def compile_target(
-    target: Target, source: ChildSource, probe: Probe, golden: Golden, wanted: Sequence[str] = ()
+    target: Target, source: Compilable, probe: Probe, golden: Golden, wanted: Sequence[str] = ()
 ) -> tuple[list[Candidate], tuple[str, ...]]:
     """Candidates of a target, the best of each backend kept, and notes on backends that could not be used.
 
@@ -38,12 +35,14 @@ def compile_target(
     """
     candidates: list[Candidate] = []
     missing: dict[str, TargetUnavailableError] = {}
-    for name in backends_of(target, wanted):
+    names = backends_of(target, wanted)
+    for name in names if wanted else ([n for n in names if source.front in BACKENDS[n].fronts] or names):
         backend = BACKENDS[name]
         try:
+            _require_front(backend, source)
             forms = [
                 measure(target, backend, p, backend.compile(source, target, p), source, probe, golden)
-                for p in precisions_of(target, backend, source.child)
+                for p in source.precisions(target, backend)
             ]
         except TargetUnavailableError as error:
             # Asked for by name, or what makes a GPU a target at all: something else instead would not be what was meant.
@@ -62,6 +61,14 @@ def compile_target(
     return candidates, tuple(notes)
 
 
+def _require_front(backend: Backend, source: Compilable) -> None:
+    """TargetUnavailableError where a backend doesn't compile such a source."""
+    if source.front not in backend.fronts:
+        able = sorted(name for name, other in BACKENDS.items() if source.front in other.fronts)
+        cure = f"Build for a target that has {' or '.join(able)}, such as x86 or raspberry-pi-5."
+        raise TargetUnavailableError("models of texts aren't compiled by it", where=backend.name, cure=cure)
+
+
 def _proxy_note(candidate: Candidate, proxy: Mapping[str, Any]) -> str:
     name = f"{candidate.target} {candidate.precision}"
     if proxy["passed"]:
@@ -69,23 +76,12 @@ def _proxy_note(candidate: Candidate, proxy: Mapping[str, Any]) -> str:
     return f"{name}: {proxy['validator']}, refuses it: {proxy['trouble']}"
 
 
-def precisions_of(target: Target, backend: Backend, child: Child) -> list[str]:
-    """What a backend compiles of a child for a target, the preferred one first."""
-    if target.sm is not None and backend.name == "onnxruntime":
-        return ["fp32"]  # the processor beside a GPU is only what it falls back to
-    wanted = [p for p in target.precisions if p in backend.precisions]
-    if backend.name != "c" and not child.units.count:
-        # In ONNX the linear skip stays float: without hidden units there is nothing to quantise.
-        return [p for p in wanted if not p.startswith("int8")] or ["fp32"]
-    return wanted
-
-
 def measure(
     target: Target,
     backend: Backend,
     precision: str,
     artefact: Artefact,
-    source: ChildSource,
+    source: Compilable,
     probe: Probe,
     golden: Golden,
 ) -> Candidate:
@@ -104,7 +100,7 @@ def measure(
         except TargetUnavailableError as error:
             return _unrun(target, backend, precision, artefact, str(error))
         if opened.checked == RUNS_EMULATED:
-            probe = probe.first(EMULATED_ROWS)
+            probe = probe.first(source.emulated_rows)
         at, outputs = _run(opened, source, probe, golden)
         profile: Mapping[str, Any] = {}
         if opened.checked != BUILT_NOT_RUN:
@@ -113,7 +109,9 @@ def measure(
             except TargetUnavailableError:
                 profile = {}  # an emulator's clock tells nothing
     accuracy = probe.accuracy(outputs)
-    hop = compare(f"{target.name} {backend.name} {precision}", golden.outputs, at, precision, golden.unit)
+    hop = compare(
+        f"{target.name} {backend.name} {precision}", golden.outputs, at, tolerance_of(precision, artefact.front), golden.unit
+    )
     return Candidate(
         target=target.name,
         backend=backend.name,
@@ -131,14 +129,19 @@ def measure(
     )
 
 
-def _run(opened: Opened, source: ChildSource, probe: Probe, golden: Golden) -> tuple[Any, Any]:
+def _run(opened: Opened, source: Compilable, probe: Probe, golden: Golden) -> tuple[Any, Any]:
     """Outputs on the golden rows and on the probe's, in one call: an emulator is slow to start."""
-    codes = golden_codes(source.child.encoder, golden.words)
     numbers = np.concatenate([golden.numbers, probe.numbers])
-    outputs = opened.executor.run(numbers, np.concatenate([codes, probe.codes]))
+    outputs = opened.executor.run(numbers, stacked(source.codes(golden.words), probe.codes))
     width = golden.outputs.shape[1]
     at, rest = np.split(outputs.reshape(-1, width), [len(golden.outputs)])
     return at, rest
+
+
+def stacked(first: Ints, second: Ints) -> Ints:
+    """Codes (N, S) of one and another, the narrower ones filled with -1: texts differ in length."""
+    width = max(first.shape[1], second.shape[1])
+    return np.concatenate([np.pad(c, ((0, 0), (0, width - c.shape[1])), constant_values=-1) for c in (first, second)])
 
 
 def _unrun(target: Target, backend: Backend, precision: str, artefact: Artefact, why: str) -> Candidate:

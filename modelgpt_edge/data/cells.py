@@ -25,6 +25,7 @@ __all__ = [
     "read_days",
     "read_floats",
     "read_numbers",
+    "read_texts",
     "read_words",
 ]
 
@@ -36,3 +37,12 @@ def read_column(cells: Cells, column: Column) -> NDArray[Any]:
     if column.type == "date":
         return read_days(cells, column.date_format)
     return read_words(cells)
+
+
+def read_texts(cells: Cells) -> list[str]:
+    """Read (N,) raw cells as texts, just as they are: "none" is a word here; "" where there is no cell."""
+    return ["" if is_missing(cell) and not isinstance(cell, (str, bytes)) else _text(cell) for cell in cells]
+
+
+def _text(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)

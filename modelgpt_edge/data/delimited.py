@@ -22,6 +22,8 @@ from modelgpt_edge.errors import InputError
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _TOLERATED = 0.01  # share of rows that may have a wrong number of cells
 _SNIFFED_LINES = 200
+_NO_SEPARATOR = "\x1f"  # of a file of one column: a control character that no cell holds
+_LONGEST = 1 << 24  # characters of a quoted cell: a text may be a book, a quote left open is told of all the same
 
 
 def open_delimited(text: TextFile) -> Source:
@@ -39,6 +41,7 @@ def open_delimited(text: TextFile) -> Source:
         if not any(line.strip() for line in file):
             raise no_rows(where)
     if len(names) == 1:
+        separator = _NO_SEPARATOR  # a text may hold commas
         notes = ("no separator was found: the whole line is one column", *notes)
     elif SEPARATORS.get(separator) != ("tab" if ".tsv" in text.path.suffixes else "comma"):
         notes = (f"separator: {SEPARATORS.get(separator, separator)}", *notes)
@@ -127,13 +130,13 @@ class _Reader:
             self.line += len(lines)
             return text.removesuffix("\n").replace("\n", separator).split(separator)
         else:
-            rows = [(self.line + i, line.rstrip("\n").split(separator)) for i, line in enumerate(lines, 1)]
+            rows = [(self.line + i, line.rstrip("\n").split(separator)) for i, line in enumerate(lines, 1) if line.strip()]
             self.line += len(lines)
         return list(chain.from_iterable(row for line, row in rows if self._fits(line, row, width)))
 
     def _fits(self, line: int, row: list[str], width: int) -> bool:
         """Whether the row is data; blank ones are passed over, and empty cells beyond the last column cut off."""
-        if not row or (len(row) == 1 and not row[0].strip()):
+        if not row or (len(row) == 1 < width and not row[0].strip()):
             return False
         if len(row) > width and not any(cell.strip() for cell in row[width:]):
             del row[width:]
@@ -151,6 +154,7 @@ class _Reader:
                 yield line
             ended = True
 
+        csv.field_size_limit(max(_LONGEST, csv.field_size_limit()))
         reader = csv.reader(chain(lines, rest()), delimiter=self.separator, skipinitialspace=True)
         rows = []
         start = 0
@@ -160,7 +164,7 @@ class _Reader:
                 if ended:
                     raise csv.Error
                 rows.append((self.line + start + 1, row))
-        except csv.Error as error:  # the file's end, or a cell beyond the csv module's limit of 131,072 characters
+        except csv.Error as error:  # the file's end, or a cell beyond the limit
             raise InputError(
                 "a quote is opened and not closed",
                 where=f"{self.where}, line {self.line + start + 1}",

@@ -11,6 +11,8 @@ from modelgpt_edge.data.stream import Source, chunk_rows, clean_names, no_rows
 from modelgpt_edge.errors import InputError
 
 MAGIC = b"PAR1"
+# What pyarrow raises for a file that isn't as it should be; a damaged one may claim types that no Parquet has.
+_FAULTS = (ValueError, OSError, NotImplementedError)
 
 
 def open_parquet(path: Path) -> Source:
@@ -23,19 +25,23 @@ def open_parquet(path: Path) -> Source:
     try:
         with parquet.ParquetFile(path) as file:
             raw, rows = file.schema_arrow.names, file.metadata.num_rows
-    except (ValueError, OSError) as error:
-        raise _damaged(path, error) from error
+    except _FAULTS as error:
+        raise _damaged(path, str(error)) from error
     names, notes = clean_names(raw, str(path))
     if not rows:
         raise no_rows(str(path))
 
     def read(_: list[str]) -> Iterator[Chunk]:
+        left = rows
         try:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=chunk_rows(len(names))):
                     yield {name: _cells(column) for name, column in zip(names, batch.columns)}
-        except (ValueError, OSError) as error:
-            raise _damaged(path, error) from error
+                    left -= batch.num_rows
+        except _FAULTS as error:
+            raise _damaged(path, str(error)) from error
+        if left:
+            raise _damaged(path, f"{rows - left:,} rows instead of {rows:,}")
 
     return Source(str(path), names, notes, read)
 
@@ -53,6 +59,6 @@ def _cells(column: Any) -> Cells:
     return cells
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = str(error).split("\n")[0]
-    return InputError("the Parquet file is damaged or cut short", where=str(path), seen=reason, cure="Write it again.")
+def _damaged(path: Path, reason: str) -> InputError:
+    first = reason.split("\n")[0]
+    return InputError("the Parquet file is damaged or cut short", where=str(path), seen=first, cure="Write it again.")

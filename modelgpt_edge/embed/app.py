@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from modelgpt_edge.child import Child
-from modelgpt_edge.child_file import CHILD, read_child
+from modelgpt_edge.child_file import read_child
 from modelgpt_edge.embed.columns import AppColumn, app_columns
 from modelgpt_edge.embed.readme import EXAMPLE, README, example_rows, readme
 from modelgpt_edge.embed.writing import ORIGIN, check_place, origin, write_app
@@ -61,7 +61,7 @@ def embed(
     package = open_package(package_path)
     chosen = None if variant is None else named_variant(package, variant)
     schema = package.manifest.requirement.schema.columns
-    child = read_child(package.file(CHILD))
+    child = read_child(package.child)
     columns = app_columns(child, schema)
     sentence = package.manifest.requirement.sentence
     files, used = _sources(tongue, package, child, columns, chosen)

@@ -175,7 +175,7 @@ def _emit(
         rows, targets = table.sample, targets_of(table.sample.labels, standard, schema.classes)
         progress("generating", 0)
         ready, emissions = emit_all(rows, targets, schema, draws, rng, workers, encoder)
-        emissions, divergence = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
+        emissions, divergence = distil_all(emissions, ready, targets, schema.named, units, draws, rng, corrector)
         evidence = gather(
             rows,
             targets,
@@ -203,7 +203,7 @@ def _emit(
         lambda share: progress("summing rows", share),
         encoder,
     )
-    emissions, divergence = distil_all(emissions, ready, targets, schema, units, draws, rng, corrector)
+    emissions, divergence = distil_all(emissions, ready, targets, schema.named, units, draws, rng, corrector)
     encoded = encode(ready.encoder, table.held)
     scores = {name: emission.scores(encoded) for name, emission in emissions.items()}
     folds = split_folds(targets_of(table.held.labels, standard, schema.classes), np.random.default_rng(seed))

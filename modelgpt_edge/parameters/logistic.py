@@ -28,7 +28,13 @@ def logistic_head(problem: Problem, start: RidgeHead) -> tuple[Floats, Floats]:
 
 
 def solve_logistic(
-    coordinates: Floats, targets: Floats, penalty: float, start: Floats, tolerance: float = TOLERANCE, steps: int = STEPS
+    coordinates: Floats,
+    targets: Floats,
+    penalty: float,
+    start: Floats,
+    tolerance: float = TOLERANCE,
+    steps: int = STEPS,
+    offset: Floats | float = 0.0,
 ) -> Floats:
     """Minimise  -sum_i log p_i(y_i) + penalty / 2 ||W||^2  over W (R + 1, K), the last row an unpenalised intercept.
 
@@ -42,6 +48,7 @@ def solve_logistic(
         start: W to begin at, (R + 1, K).
         tolerance: stop when two steps on end lower the mean loss by less than this each, in nats a row.
         steps: the most steps taken.
+        offset: logits (N, K) that are there before W: what a prior says, so that W is the departure from it.
     """
     rows = len(coordinates)
     z = np.concatenate([coordinates, np.ones((rows, 1), np.float32)], axis=1)
@@ -50,7 +57,7 @@ def solve_logistic(
     ridge[-1] = 0
 
     def evaluate(w: Floats) -> tuple[float, Floats, Floats]:
-        logits = z @ w
+        logits = z @ w + offset
         logits -= logits.max(1, keepdims=True)
         e = np.exp(logits)
         total = e.sum(1, keepdims=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from modelgpt_edge.requirement.wording import name_words
+from modelgpt_edge.requirement.languages import english_grammar
+from modelgpt_edge.requirement.wording import name_words, without_unit
 
 READ = 10_000  # characters of the task that are searched
 CLAUSE = 300  # characters after a verb that can say what is asked for
@@ -37,10 +38,8 @@ def find_asked_for(task: str, names: Sequence[str]) -> str | None:
     It is the last name in the first phrase, after a verb such as predict, that holds one; text and headers are compared
     as `name_words`.
     """
-    by_words = _by_words(names)
-    joined = [words for words in by_words if GIVEN.search(words) or PHRASE.search(words)]
-    by_words |= {_join(words): by_words[words] for words in joined}
-    clauses = [_protect(name_words(part), joined) for part in re.split(r"[.;:!?=](?=\s|$)|[\n,]", task[:READ])]
+    by_words = names_by_words(names)
+    clauses = task_clauses(task, names)
     for clause, after in zip(clauses, [*clauses[1:], ""]):
         for match in LABEL_IS.finditer(clause):
             # "label: churn" was split at the colon
@@ -51,21 +50,34 @@ def find_asked_for(task: str, names: Sequence[str]) -> str | None:
         for match in ASKS.finditer(clause):
             asked = GIVEN.split(clause[match.end() : match.end() + CLAUSE], maxsplit=1)[0]
             for phrase in PHRASE.split(SUBJECT.sub(" ", MEASURE.sub(" ", asked))):
-                name = _last_name(phrase.split(), by_words)
+                name = the_last_name(phrase.split(), by_words)
                 if name:
                     return name
     return None
 
 
-def _by_words(names: Sequence[str]) -> dict[str, str]:
-    """Names by their words, ``is_fraud`` also as ``fraud``; where two are alike, the first one."""
+def task_clauses(task: str, names: Sequence[str]) -> list[str]:
+    """A task's clauses as `name_words`, names such as ``date of birth`` joined to one word."""
+    joined = [words for words in map(name_words, names) if _parted(words)]
+    text = english_grammar(task[:READ], names)
+    return [_protect(name_words(part), joined) for part in re.split(r"[.;:!?=](?=\s|$)|[\n,]", text)]
+
+
+def names_by_words(names: Sequence[str]) -> dict[str, str]:
+    """Names by their words, ``is_fraud`` also as ``fraud``, ``area_sqm`` as ``area``; of two alike, the first one."""
     found: dict[str, str] = {}
     for name in names:
         found.setdefault(name_words(name), name)
+    for name in names:
+        found.setdefault(without_unit(name), name)
     for words, name in list(found.items()):
         found.setdefault(words.removeprefix("is ").removeprefix("has "), name)
     found.pop("", None)
-    return found
+    return found | {_join(words): found[words] for words in found if _parted(words)}
+
+
+def _parted(words: str) -> bool:
+    return bool(GIVEN.search(words) or PHRASE.search(words))
 
 
 def _protect(text: str, names: Sequence[str]) -> str:
@@ -87,7 +99,7 @@ def _first_name(text: str, names: Mapping[str, str]) -> str | None:
     return next((names[span] for span in spans if span in names), None)
 
 
-def _last_name(words: list[str], names: Mapping[str, str]) -> str | None:
+def the_last_name(words: list[str], names: Mapping[str, str]) -> str | None:
     """The longest of the names that end last; a short or common word counts only as the whole phrase."""
     while len(words) > 1 and words[0] in ARTICLES:
         words = words[1:]
@@ -97,6 +109,6 @@ def _last_name(words: list[str], names: Mapping[str, str]) -> str | None:
             span = " ".join(words[start:end])
             whole = end - start == len(words)
             for form in (span, span.removesuffix("s"), span.removesuffix("es")):
-                if form in names and (whole or (len(form) > 2 and form not in COMMON)):
+                if form in names and (whole or ((len(form) > 2 or not form.isascii()) and form not in COMMON)):
                     return names[form]
     return None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.requirement.languages import english_limits
 from modelgpt_edge.requirement.wording import search_text, spoken
 from modelgpt_edge.targets.builtin import BUILTIN
 from modelgpt_edge.targets.registry import list_targets
@@ -24,15 +25,25 @@ SPOKEN = {
     "cortex m7": "cortex-m7",
     "cortex m33": "cortex-m33",
     "cortex m55": "cortex-m55",
+    "webassembly": "browser",
 }
 # Names that a task about something else may well hold ("clicks in a browser"): for these the text must say that it runs there.
 COMMON_WORDS = frozenset({"browser", "wasm", "android", "rtx", "arm64", "aarch64", "rpi"})
-RUNS = r"(?:runs?|running|works?|working|executes?|executed|executing|deploy\w*|inference|compiled?|built|ship\w*)"
+RUNS = (
+    r"(?:runs?|running|answers?|responds?|works?|working|executes?|executed|executing|deploy\w*|inference|compiled?|built"
+    r"|ship\w*)"
+)
+IN_BROWSER = (
+    r"(?:in|inside|to) (?:(?:the|a|my|our|any|every) )?(?:users?['\N{RIGHT SINGLE QUOTATION MARK}]?s? )?(?:web )?browsers?"
+)
+COMPUTER = r"(?:workstation|desktop|laptop|notebook|computer|machine|server|pc)"
 RUNS_THERE = {
+    re.compile(rf"\b(?:{RUNS}|offline|locally) (?:\w+ ){{0,3}}?{IN_BROWSER}\b|\bin the browser runs?\b"): "browser",
     re.compile(
-        rf"\b{RUNS} (?:\w+ ){{0,3}}?(?:in|inside|to) (?:(?:the|a|my|our|users'?|any|every) )?(?:web )?browsers?\b"
-    ): "browser",
-    re.compile(rf"\b{RUNS} (?:\w+ ){{0,3}}?(?:on|for|to) (?:(?:an?|the|my|our) )?android\b"): "android-arm64",
+        rf"\b{RUNS} (?:\w+ ){{0,3}}?(?:on|for|to) (?:(?:an?|the|my|our) )?android\b"
+        r"|\b(?:on|for) (?:an?|the|my|our|any) (?:smart)?(?:phone|tablet) (?:running|with|under) android\b"
+    ): "android-arm64",
+    re.compile(rf"\brtx (?:\d{{4}} )?{COMPUTER}\b|\b{COMPUTER} with an? (?:\w+ ){{0,2}}?rtx\b"): "rtx",
 }
 # Boards that share a word with a target, and must not be taken for it.
 OTHERS = (
@@ -48,13 +59,13 @@ def find_devices(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     phrases = {**SPOKEN, **names, **dict.fromkeys(OTHERS, "")}
     known_targets = {t.name for t in targets}
     found: dict[str, None] = {}
-    for phrase in _mentions(search_text(task), sorted(phrases, key=len, reverse=True)):
+    text = english_limits(search_text(task))
+    for phrase in _mentions(text, sorted(phrases, key=len, reverse=True)):
         if phrases[phrase] in known_targets:
             found[phrases[phrase]] = None
         else:
             known = spoken([t.name for t in targets])
             notes.append(f'The task names "{phrase}", which this version can\'t build for; it builds for {known}.')
-    text = search_text(task)
     found |= {name: None for pattern, name in RUNS_THERE.items() if pattern.search(text)}
     return tuple(found), tuple(dict.fromkeys(notes))
 

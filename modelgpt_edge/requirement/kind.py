@@ -7,6 +7,8 @@ import re
 from modelgpt_edge.data.column_profile import ColumnProfile
 from modelgpt_edge.data.tally import ENOUGH
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.requirement.advice import NO_ADVICE, Advice
+from modelgpt_edge.requirement.languages import english_grammar
 from modelgpt_edge.requirement.wording import search_text, shown
 from modelgpt_edge.schema import Kind
 
@@ -17,18 +19,21 @@ CLASSIFY = re.compile(r"\b(?:classif(?:y|ies|ying|ier|iers|ication)|categori[sz]
 REGRESS = re.compile(r"(?<!logistic )(?<!no )(?<!not )\bregress(?:ion|ions|or|ing)?\b(?! (?:tests?|bugs?|suites?)\b)")
 # "how much", "predict the median house price"; not "predict the price class".
 AMOUNT = re.compile(
-    r"\bhow (?:much|many)\b|\b(?:estimate|predict|forecast) (?:(?!from|using|by|with|given|based|whether|if|which)\w+ ){0,4}?"
+    r"\bhow (?:much|many|old|tall|heavy|far)\b|\bas an? (?:single |real |decimal )?number\b"
+    r"|\b(?:estimate|predict|forecast) (?:(?!from|using|by|with|given|based|whether|if|which)\w+ ){0,4}?"
     r"(?:price|cost|amount|number|count|quantity|sum|age|weight|height|temperature|revenue|salary|duration)s?\b"
     r"(?! (?:class|category|group|range|band|level|bracket|tier|bin|code|plate))"
 )
 
 
-def find_kind(asked: str | None, task: str, label: ColumnProfile) -> tuple[Kind, str, tuple[str, ...]]:
+def find_kind(
+    asked: str | None, task: str, label: ColumnProfile, advice: Advice = NO_ADVICE
+) -> tuple[Kind, str, tuple[str, ...]]:
     """Kind of the task, the rule that told it, and notes.
 
     The first that applies: ``--kind``; the word classify or regression in the task; "how much", "the price" and their
-    like where the label is numbers; words or booleans are classes; whole numbers of at most 20 distinct values that
-    repeat are classes; other numbers and dates are amounts.
+    like where the label is numbers; words or booleans are classes; what is advised of whole numbers that could be either;
+    whole numbers of at most 20 distinct values that repeat are classes; other numbers and dates are amounts.
 
     Raises:
         InputError: `asked` is no kind, or regression is asked for on words.
@@ -36,7 +41,7 @@ def find_kind(asked: str | None, task: str, label: ColumnProfile) -> tuple[Kind,
     if asked is not None:
         kind = _named_kind(asked)
         return kind, f"--kind {kind}", _regression_notes(label, "--kind asks for regression") if kind == "regression" else ()
-    text = search_text(task)
+    text = search_text(english_grammar(task, (label.name,)))
     classify, regress, amount = CLASSIFY.search(text), REGRESS.search(text), AMOUNT.search(text)
     notes: tuple[str, ...] = ()
     if classify and regress:
@@ -50,12 +55,19 @@ def find_kind(asked: str | None, task: str, label: ColumnProfile) -> tuple[Kind,
         because = f'the task says "{amount[0]}" and the label is numbers'
         return "regression", because, _regression_notes(label, because)
     kind, because = _by_cells(label)
+    if advice.kind is not None and advice.kind != kind and could_be_either(label):
+        kind, because = advice.kind, f"{advice.by} reads it from the task"
     return kind, because, (*notes, *(_regression_notes(label, because) if kind == "regression" else ()))
 
 
 def mostly_numbers(label: ColumnProfile) -> bool:
     """Whether the label is numbers by the rule that also types the columns: all but 5 % of its cells read as such."""
     return label.numeric > label.placeholders and label.numeric >= ENOUGH * (label.present - label.placeholders)
+
+
+def could_be_either(label: ColumnProfile) -> bool:
+    """Whether cells alone don't tell classes from amounts: a few whole numbers, more than two, that repeat."""
+    return mostly_numbers(label) and not label.boolean and label.whole and 2 < label.distinct <= label.present / 2
 
 
 def _named_kind(asked: str) -> Kind:

@@ -7,10 +7,11 @@ A size that names neither flash nor RAM is what the model takes in storage, so i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from modelgpt_edge.limits import Limits
-from modelgpt_edge.requirement.quantities import Quantity, find_sizes, find_times
+from modelgpt_edge.requirement.languages import english_limits
+from modelgpt_edge.requirement.quantities import NUMBER_WORDS, Quantity, find_sizes, find_times
 from modelgpt_edge.requirement.wording import search_text
 
 WINDOW = 100  # characters on either side of a quantity that can say what it means
@@ -25,17 +26,20 @@ UPPER = (
     r"|fits? (?:in|into|inside))|<=?|≤)"
 )
 HEDGE = r"(?:about |around |roughly |only |just )?"
-PAIR = r"(?:\d[\d.,]* ?[a-z\N{GREEK SMALL LETTER MU}]{1,12}(?: and|,| &| ?/) ?)?"  # "under 1 MB and 5 ms"
+AMOUNT = rf"(?:\d[\d.,]* ?|(?:(?:{'|'.join(NUMBER_WORDS)})[ -](?:of )?){{1,4}})"
+PAIR = rf"(?:{AMOUNT}[a-z\N{{GREEK SMALL LETTER MU}}]{{1,12}}(?: and|,| &| ?/) ?)?"  # "under 1 MB and 5 ms"
 BEFORE_LIMIT = re.compile(rf"{UPPER}[ :=-]*{HEDGE}{PAIR}$")
 AFTER_LIMIT = re.compile(rf"[ -]*(?:or (?:{LESS}|below|under)|max(?:imum)?|at most|tops|limit|budget|cap|ceiling)\b")
 
 # Words that make a time a latency without any comparison ...
 LATENCY = r"(?:latency|deadline|response time|inference time|runtime|\bp\d\d)(?: budget| limit| target| goal)?"
+MAY_TAKE = r"\b(?:may|can|should|must) (?:only )?take "
 RUNS_IN = r"\b(?:runs?|executes?|answers?|responds?|replies|decides?|inference|predictions?)\b[^.;,]{0,40}? in "
-BEFORE_LATENCY = re.compile(rf"(?:{LATENCY}(?: of| is| at| =|[:=,])? ?|{RUNS_IN}){HEDGE}$")
+BEFORE_LATENCY = re.compile(rf"(?:{LATENCY}(?: of| is| at| =|[:=,])? ?|{RUNS_IN}|{MAY_TAKE}){HEDGE}$")
 AFTER_LATENCY = re.compile(
     r"[ -]*(?:of )?(?:latency|deadline|response time|inference"
-    r"|(?:per|each|for (?:each|one|a)|a) (?:prediction|row|inference|sample|call|request|query|record|answer))\b"
+    r"|(?:per|each|for (?:each|one|a)|a) (?:prediction|row|inference|sample|call|request|query|record|answer"
+    r"|message|text|sentence|review|comment|essay|document|e-?mail|image|picture|photo|frame))\b"
 )
 # ... and those that make it a fact of the data: "20 ms windows", "2 seconds of audio", "whether a page loads within 2 s".
 AFTER_DATA = re.compile(
@@ -57,14 +61,25 @@ OF_THE = "(?:or so )?(?:of |for |in |on )?(?:(?:the|its|total|free|available|on-
 AFTER_SIZE = re.compile(rf"[ -]?{OF_THE}(?:{FLASH}|{RAM})\b")
 AFTER_MODEL = re.compile(r"[ -]*(?:model|package|binary|artefact|artifact|on disk)\b")
 DATA = "files?|images?|e?-?mails?|attachments?|uploads?|downloads?|messages?|documents?|packets?|pages?|photos?"
-DATA_SIZE = re.compile(rf"\b(?:{DATA}) {UPPER} ?$")
+DATA_SIZE = re.compile(rf"(?<!model )\b(?:{DATA})(?: (?:are|is|be|have|has|of|with))? {UPPER} ?$")
+SHORTER = re.compile(r"\b(?:shorter|longer) than ?$")  # what has a length is a text
+AFTER_DATA_SIZE = re.compile(rf"[ -]*(?:long|each|of text|in (?:size|length)|(?:{DATA}))\b")
+# How many a second: "100 predictions per second", "runs at 30 frames per second"; a camera's own rate is a fact of the data.
+RATE = re.compile(
+    r"(?:(?P<done>\b(?:predictions?|inferences?|classifications?|decisions?)\b)|\b(?:rows|samples|requests|messages|texts|images|frames))"
+    r" ?(?:per|a|/|every|each) ?(?:second|sec|s)\b|\bfps\b"
+)
+NUMBER = re.compile(r"(?<![\d.,])(\d{1,6}(?:\.\d{1,3})?) ?$")
+RATED = re.compile(
+    r"\b(?:runs?|running|keeps? up|handles?|process(?:es)?|classif(?:y|ies)|serves?|at least|must|needs?)\b[^.;]{0,60}$"
+)
 
 
 def read_limits(task: str) -> tuple[Limits, tuple[str, ...]]:
     """The limits that a task's text names, and notes on what was unclear. Where one is named twice, the stricter holds."""
-    text = search_text(task)
+    text = english_limits(search_text(task))
     flash, ram = _sizes(text)
-    latency = [q.value for q in find_times(text) if _is_latency(*_around(text, q))]
+    latency = [q.value for q in find_times(text) if _is_latency(*_around(text, q))] + list(_rates(text))
     notes: list[str] = []
     limits = Limits(
         latency_ms=_strictest("latency", latency, lambda v: f"{v:g} ms", notes),
@@ -88,6 +103,15 @@ def _is_latency(before: str, after: str) -> bool:
     return bool(limit or AFTER_LIMIT.match(after) or BEFORE_LATENCY.search(before) or AFTER_LATENCY.match(after))
 
 
+def _rates(text: str) -> Iterator[float]:
+    """Milliseconds that one may take where so many a second are asked for."""
+    for match in RATE.finditer(text):
+        before = text[max(0, match.start() - WINDOW) : match.start()]
+        number = NUMBER.search(before)
+        if number and (match["done"] or RATED.search(before[: number.start()])) and float(number[1]) > 0:
+            yield 1_000 / float(number[1])
+
+
 def _sizes(text: str) -> tuple[list[float], list[float]]:
     """Flash and RAM sizes in bytes. A keyword counts once: for the size after it, unless the size before it has taken it."""
     flash: list[float] = []
@@ -105,7 +129,7 @@ def _sizes(text: str) -> tuple[list[float], list[float]]:
 
 
 def _is_model_size(before: str, after: str) -> bool:
-    if DATA_SIZE.search(before):
+    if DATA_SIZE.search(before) or SHORTER.search(before) or AFTER_DATA_SIZE.match(after):
         return False
     return bool(BEFORE_LIMIT.search(before) or AFTER_LIMIT.match(after) or AFTER_MODEL.match(after))
 

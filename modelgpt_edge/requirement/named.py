@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from modelgpt_edge.requirement.asked_for import ARTICLES, ASKS, COMMON, GIVEN, PHRASE, READ
-from modelgpt_edge.requirement.wording import name_words
+from modelgpt_edge.requirement.languages import english_grammar
+from modelgpt_edge.requirement.wording import name_words, without_unit
 
 Names = Mapping[str, tuple[str, ...]]
 
@@ -63,8 +65,21 @@ REFUSED = re.compile(
 LISTED = re.compile(r"@\d*|\b(?:and|or|the|an?|also|both)\b")
 
 
-def find_named(task: str, names: Sequence[str], label: str) -> frozenset[str]:
-    """The columns that the text names outside what it asks for, and nowhere refuses.
+@dataclass(frozen=True)
+class Mentioned:
+    """Columns that a text names.
+
+    Attributes:
+        named: outside what it asks for, and nowhere refused.
+        refused: those that it rules out.
+    """
+
+    named: frozenset[str]
+    refused: frozenset[str]
+
+
+def find_mentioned(task: str, names: Sequence[str], label: str) -> Mentioned:
+    """The columns that the text names outside what it asks for, and those that it refuses.
 
     Text and headers are compared as `name_words`, the last word in singular or plural, `heart rate` as ``heartrate``, a unit
     in brackets or ``is_`` left out or not. Of names within each other the longest counts, the label's too. Names of one letter,
@@ -77,7 +92,7 @@ def find_named(task: str, names: Sequence[str], label: str) -> frozenset[str]:
     quoted = {form for text in QUOTED.findall(task[:READ]) for form in _forms(name_words(text).split())}
     named: set[str] = set()
     refused: set[str] = set()
-    for sentence in SENTENCE.split(task[:READ]):
+    for sentence in SENTENCE.split(english_grammar(task[:READ], names)):
         marked, found = _mark(sentence, by_words, quoted, label)
         asked = {place for match in ASKED.finditer(marked) for place in _places(match[0])}
         for place, columns in enumerate(found):
@@ -85,7 +100,7 @@ def find_named(task: str, names: Sequence[str], label: str) -> frozenset[str]:
                 named.update(columns)
         for place in _refused(marked):
             refused.update(found[place])
-    return frozenset(named - refused)
+    return Mentioned(frozenset(named - refused), frozenset(refused))
 
 
 def _by_words(names: Sequence[str]) -> Names:
@@ -96,8 +111,8 @@ def _by_words(names: Sequence[str]) -> Names:
         full = _forms(name_words(name).split())
         for form in full:
             own[form] = (*own.get(form, ()), name)
-        without_unit = name_words(re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", name))
-        for words in (without_unit, without_unit.removeprefix("is ").removeprefix("has ")):
+        plain = without_unit(name)
+        for words in (plain, plain.removeprefix("is ").removeprefix("has ")):
             for form in _forms(words.split()):
                 short[form] = (*short.get(form, ()), name)
     return short | own

@@ -76,7 +76,7 @@ def _pattern(units: Mapping[str, float]) -> re.Pattern[str]:
     digits = r"\d[\d.,]{0,20}(?: \d{3}(?!\d)){0,4}|\.\d{1,20}"
     lower_end = r"(?:\d[\d.,]{0,20} ?(?:-|\N{EN DASH}|to|and) ?)?"
     return re.compile(
-        rf"(?<![\w.,])(?<!\W-){lower_end}(?P<number>{digits}|{words})[ -]?(?P<unit>{unit})(?:(?<=[a-z][a-z])s)?(?!\w)"
+        rf"(?<![\w.,])(?<!\W-){lower_end}(?P<number>{digits}|{words}(?=[ -]))[ -]?(?P<unit>{unit})(?:(?<=[a-z][a-z])s)?(?!\w)"
     )
 
 

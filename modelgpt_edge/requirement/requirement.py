@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modelgpt_edge.errors import PackageError
@@ -23,7 +23,8 @@ class Requirement:
         targets: canonical names of what to build for, at least one.
         mentioned_target: canonical name of the device that the task's text names, whether or not it is built for.
         notes: what the user should know of how the request was read, a sentence each.
-        driver: what wrote the requirement: ``rules``, or a language model's name.
+        driver: what wrote the requirement: ``rules``, or the language model that something was taken from.
+        meanings: what classes mean, by name, where a language model told it.
     """
 
     sentence: str
@@ -34,6 +35,7 @@ class Requirement:
     mentioned_target: str | None
     notes: tuple[str, ...]
     driver: str
+    meanings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
         """The requirement as a dict of JSON values for the manifest; `from_json` gives the same requirement back."""
@@ -65,6 +67,7 @@ class Requirement:
                     "limits": Limits(**values["limits"]),
                     "targets": tuple(values["targets"]),
                     "notes": tuple(values["notes"]),
+                    "meanings": dict(values["meanings"]),
                 }
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -9,12 +9,13 @@ from modelgpt_edge.data.column_types import type_column
 from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.advice import NO_ADVICE, Advice
 from modelgpt_edge.requirement.classes import find_classes
 from modelgpt_edge.requirement.devices import find_devices
 from modelgpt_edge.requirement.kind import find_kind, mostly_numbers
 from modelgpt_edge.requirement.label import FoundLabel, find_label
 from modelgpt_edge.requirement.limits import read_limits
-from modelgpt_edge.requirement.named import find_named
+from modelgpt_edge.requirement.named import find_mentioned
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import write_sentence
 from modelgpt_edge.requirement.validation import validate
@@ -27,22 +28,25 @@ LARGEST = 1e30  # sums of squares and their inverses stay finite in float32 arit
 MOST_REMARKS = 5
 
 
-def write_requirement(request: Request, profile: Profile) -> Requirement:
+def write_requirement(request: Request, profile: Profile, advice: Advice = NO_ADVICE) -> Requirement:
     """Understand a request.
 
     Label, kind and classes are read from options, task and data; limits and devices from options and task alone; which columns
     are named from the task and the headers, never from cells. Where
     the options name no target, the devices that the task names are built for, and x86 where it names none.
 
+    Args:
+        advice: what to take for label, kind and named columns where options and task leave them open.
+
     Raises:
         InputError: an option names what isn't there, or the table has nothing to learn from.
     """
-    label = find_label(request.label, request.task, profile.columns)
+    label = find_label(request.label, request.task, profile.columns, advice)
     _refuse_empty(label)
-    kind, kind_because, kind_notes = find_kind(request.kind, request.task, label.profile)
+    kind, kind_because, kind_notes = find_kind(request.kind, request.task, label.profile, advice)
     _refuse_one_value(label.profile, kind)
     classes, class_notes = find_classes(label.profile) if kind == "classification" else ((), ())
-    columns, dropped = _inputs(profile, label.profile.name, request.task)
+    columns, dropped = _inputs(profile, label.profile.name, request.task, advice)
     schema = Schema(
         columns=columns,
         label=_label_column(label.profile, kind),
@@ -54,7 +58,7 @@ def write_requirement(request: Request, profile: Profile) -> Requirement:
     )
     limits, limit_notes = read_limits(request.task)
     devices, device_notes = find_devices(request.task)
-    targets, target_notes = _targets(request.targets, devices)
+    targets, target_notes = choose_targets(request.targets, devices)
     requirement = Requirement(
         sentence=write_sentence(request.task, schema, profile.rows),
         modality="table",
@@ -105,8 +109,9 @@ def _fits_float32(label: ColumnProfile) -> bool:
     return max(abs(label.low), abs(label.high)) < LARGEST and label.high - label.low > 1 / LARGEST
 
 
-def _inputs(profile: Profile, label: str, task: str) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
-    named = find_named(task, [c.name for c in profile.columns], label)
+def _inputs(profile: Profile, label: str, task: str, advice: Advice) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+    mentioned = find_mentioned(task, [c.name for c in profile.columns], label)
+    named = mentioned.named or advice.named - mentioned.refused
     typed = [type_column(c) for c in profile.columns if c.name != label]
     columns = tuple(replace(t, named=t.name in named) for t in typed if isinstance(t, Column))
     dropped = tuple(t for t in typed if isinstance(t, Dropped))
@@ -135,7 +140,7 @@ def _label_column(label: ColumnProfile, kind: Kind) -> Column:
     return Column(label.name, "date", "days since 1970-01-01", date_format=label.date_format)
 
 
-def _targets(asked: tuple[str, ...], devices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose_targets(asked: tuple[str, ...], devices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to build for: the options win over the text, and a device that is named but not built for is noted."""
     targets = tuple(dict.fromkeys(find_target(name).name for name in asked))
     if not targets:

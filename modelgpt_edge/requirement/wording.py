@@ -7,6 +7,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+UNIT = re.compile(
+    r"(?<=\w) (?:sqm|sqft|sq ft|sq m|m2|m3|mm|cm|km|kg|mg|lbs?|kmh|mph|rpm|hz|khz|mhz|volts?|amps?|watts?|kw|kwh"
+    r"|ms|secs?|mins?|hrs?|usd|eur|gbp|chf|pct|percent|celsius|fahrenheit|deg c|deg f|degrees)$"
+)
 PLAIN_NAME = re.compile(r"[\w][\w ./%+()#-]*")
 
 
@@ -33,10 +37,25 @@ def search_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def unaccented(text: str) -> str:
+    """A text in one form for each character, Latin letters without accents."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", re.sub(r"(?<=[A-Za-z])[\u0300-\u036f]+", "", unicodedata.normalize("NFKD", text)))
+
+
 def name_words(name: str) -> str:
-    """A header as the words it is made of: ``SalePrice``, ``sale_price`` and ``Sale price`` are all ``sale price``."""
-    humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
+    """A header as the words it is made of: ``SalePrice``, ``sale_price`` and ``Sale price`` are all ``sale price``.
+
+    Latin letters lose their accents, which people leave out of headers: ``età`` is ``eta``.
+    """
+    humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unaccented(name))
     return " ".join(re.findall(r"[^\W_]+", humps.casefold()))
+
+
+def without_unit(name: str) -> str:
+    """`name_words` without what stands in brackets and without a unit at the end: ``area_sqm`` is ``area``."""
+    return UNIT.sub("", name_words(re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", name)))
 
 
 def figure(value: float) -> str:
@@ -52,7 +71,9 @@ def share(value: float) -> str:
 
 
 def interval(score: Mapping[str, Any]) -> str:
-    """A score with its interval: ``0.825 [0.727, 0.893]``."""
+    """A score with its interval: ``0.825 [0.727, 0.893]``; ``not measured`` where there is none."""
+    if score["value"] is None:
+        return "not measured"
     return f"{share(score['value'])} [{share(score['low'])}, {share(score['high'])}]"
 
 

@@ -12,7 +12,7 @@ from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.targets.backend import Backend, Executor, Files
 from modelgpt_edge.targets.backends import BACKENDS
-from modelgpt_edge.targets.onnxruntime import open_model, two_dimensional
+from modelgpt_edge.targets.onnxruntime import executor_of, open_model, two_dimensional
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.running import Opened, open_nearest
 from modelgpt_edge.targets.target import Target
@@ -41,6 +41,8 @@ def open_truth(package: Package) -> Executor:
         PackageError: the model can't be loaded.
     """
     manifest = package.manifest
+    if manifest.requirement.modality == "text":
+        return executor_of(open_model(package.file(TRUTH)))
     words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]
     numbers = [n for n in manifest.inputs if n not in set(words)]
     return RawExecutor(open_model(package.file(TRUTH)), numbers, words, manifest.vocabularies)

@@ -46,7 +46,7 @@ def load(path: str | Path, variant: str | None = None) -> Model:
         return _open_named(package, named_variant(package, variant))
     for candidate in _made_for_here(package):
         try:
-            return Model(package, candidate, open_here(package, candidate))
+            return model_of(package, candidate, open_here(package, candidate))
         except ModelgptEdgeError as error:
             warnings.warn(f"variant {candidate.name} can't be used, the next one is: {error}", RuntimeWarning, stacklevel=2)
     if not any(runs_here(v) for v in package.manifest.variants):
@@ -56,7 +56,16 @@ def load(path: str | Path, variant: str | None = None) -> Model:
             RuntimeWarning,
             stacklevel=2,
         )
-    return Model(package, None, open_truth(package))
+    return model_of(package, None, open_truth(package))
+
+
+def model_of(package: Package, variant: Variant | None, executor: Executor) -> Model:
+    """The model of an opened package: of a table's rows, or of texts."""
+    if package.manifest.requirement.modality != "text":
+        return Model(package, variant, executor)
+    from modelgpt_edge.runtime.text_model import TextModel
+
+    return TextModel(package, variant, executor)
 
 
 def _made_for_here(package: Package) -> list[Variant]:
@@ -69,11 +78,11 @@ def _made_for_here(package: Package) -> list[Variant]:
 
 def _open_named(package: Package, variant: Variant | None) -> Model:
     if variant is None:
-        return Model(package, None, open_truth(package))
+        return model_of(package, None, open_truth(package))
     opened = open_anywhere(package, variant)
     if opened.checked != RUNS_HERE:
         warnings.warn(f"variant {variant.name} {opened.checked}: {opened.because}", RuntimeWarning, stacklevel=3)
-    return Model(package, variant, opened.executor)
+    return model_of(package, variant, opened.executor)
 
 
 class Model:
@@ -92,7 +101,7 @@ class Model:
         self.classes = manifest.classes
         columns = {c.name: c for c in manifest.requirement.schema.columns if c.name in set(manifest.inputs)}
         self.inputs = tuple(columns)
-        self._numbers = [columns[n] for n in manifest.inputs if columns[n].type != "category"]
+        self._numbers = [columns[n] for n in manifest.inputs if columns[n].type in ("number", "date")]
         self._words = [columns[n] for n in manifest.inputs if columns[n].type == "category"]
         self._places = [{word: i for i, word in enumerate(v)} for v in manifest.vocabularies]
         self._names = np.array(self.classes, object)

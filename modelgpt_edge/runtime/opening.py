@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modelgpt_edge.errors import PackageError
+from modelgpt_edge.child_file import CHILD
+from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.manifest import MANIFEST, Manifest
 
 _ANEW = "Copy the package again, or build it anew."
@@ -27,6 +28,14 @@ class Package:
             what = "the manifest lists no checksum for a file that is needed"
             raise PackageError(what, where=str(self.path), seen=name, cure=_ANEW)
         return self.path / name
+
+    @property
+    def child(self) -> Path:
+        """Path of a table's generated arrays, which new forms are made from; InputError for texts, which have none."""
+        if self.manifest.requirement.modality == "text":
+            cure = "Build it anew from the new texts; in Python, modelgpt_edge.load() runs it as it is."
+            raise InputError("models of texts can't be refitted or embedded yet", where=str(self.path), cure=cure)
+        return self.file(CHILD)
 
 
 def open_package(path: str | os.PathLike[str]) -> Package:

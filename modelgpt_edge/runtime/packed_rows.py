@@ -13,6 +13,8 @@ from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import GOLDEN, Manifest
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.runtime.reading import Reader
+from modelgpt_edge.runtime.text_reading import TextReader
+from modelgpt_edge.tokens import codes_of
 
 MOST = 2_000
 
@@ -41,10 +43,16 @@ class PackedRows:
 def golden_inputs(package: Package) -> PackedRows:
     """The inputs of the package's golden rows; PackageError where they can't be read."""
     golden = Golden.read(package.file(GOLDEN))
+    if package.manifest.requirement.modality == "text":
+        return _texts(package, [list(column) for column in golden.words.T], _origin(golden))
     codes = np.full(golden.words.shape, -1, np.int32)
     for s, places in enumerate(_places(package.manifest)):
         codes[:, s] = [places.get(word, -1) for word in golden.words[:, s]]
-    return PackedRows(golden.numbers, codes, f"the package's {len(golden.numbers)} golden rows")
+    return PackedRows(golden.numbers, codes, _origin(golden))
+
+
+def _origin(golden: Golden) -> str:
+    return f"the package's {len(golden.numbers)} golden rows"
 
 
 def read_inputs(package: Package, path: str | Path) -> PackedRows:
@@ -54,6 +62,8 @@ def read_inputs(package: Package, path: str | Path) -> PackedRows:
         InputError: there is no such table, no row in it, or a column is absent.
     """
     manifest = package.manifest
+    if manifest.requirement.modality == "text":
+        return _read_texts(package, path)
     known = {c.name: c for c in manifest.requirement.schema.columns}
     columns = [known[name] for name in manifest.inputs]
     source = open_source(path)
@@ -68,6 +78,26 @@ def read_inputs(package: Package, path: str | Path) -> PackedRows:
     numbers, codes = (np.concatenate(arrays)[:MOST] for arrays in zip(*parts))
     taken = f"{'the first ' if len(numbers) == MOST else ''}{len(numbers):,} rows of {Path(path).name}"
     return PackedRows(numbers, codes, taken, (*source.notes, *reader.notes()))
+
+
+def _read_texts(package: Package, path: str | Path) -> PackedRows:
+    source = open_source(path)
+    reader = TextReader(package.manifest.inputs, source)
+    rows: list[tuple[str, ...]] = []
+    for chunk in source.chunks():
+        rows += zip(*reader.read(chunk))
+        if len(rows) >= MOST:
+            break
+    taken = f"{'the first ' if len(rows) >= MOST else ''}{len(rows[:MOST]):,} rows of {Path(path).name}"
+    return _texts(package, [list(column) for column in zip(*rows[:MOST])], taken, (*source.notes, *reader.notes()))
+
+
+def _texts(package: Package, columns: list[list[str]], origin: str, notes: tuple[str, ...] = ()) -> PackedRows:
+    from modelgpt_edge.runtime.text_model import open_tokens
+
+    pairs = columns[1] if len(columns) > 1 else None
+    codes = codes_of(open_tokens(package, ""), columns[0], pairs, int(package.manifest.architecture["words"]))
+    return PackedRows(np.zeros((len(codes), 0), np.float32), codes, origin, notes)
 
 
 def _places(manifest: Manifest) -> list[dict[str, int]]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelgpt_edge.errors import ModelgptEdgeError, PackageError
-from modelgpt_edge.gate import Hop, compare
+from modelgpt_edge.gate import Hop, compare, tolerance_of
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import GOLDEN, Variant
 from modelgpt_edge.runtime.choosing import MODEL, named_variant
 from modelgpt_edge.runtime.executors import open_anywhere, open_truth, variant_parts
-from modelgpt_edge.runtime.model import Model
+from modelgpt_edge.runtime.model import Model, model_of
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.targets.backend import first_line
 from modelgpt_edge.targets.running import Opened
@@ -65,14 +65,14 @@ def _verify(package: Package, variant: Variant | None, golden: Golden) -> Verifi
         return Verified(form, "", "", None, error)
     try:
         opened = Opened(open_truth(package), RUNS_HERE) if variant is None else open_anywhere(package, variant)
-        got = _outputs(Model(package, variant, opened.executor), golden, form)
+        got = _outputs(model_of(package, variant, opened.executor), golden, form)
     except ModelgptEdgeError as error:
         return Verified(form, "", "", None, error, isinstance(error, PackageError))
     if variant is None:
         hop = compare("onnx", golden.outputs, got, "fp32", golden.unit)
     else:
         name = f"{variant.target} {variant.backend} {variant.precision} ({_how(opened)})"
-        hop = compare(name, golden.outputs, got, variant.precision, golden.unit)
+        hop = compare(name, golden.outputs, got, tolerance_of(variant.precision, variant.front), golden.unit)
     return Verified(form, opened.checked, opened.because, hop, None)
 
 

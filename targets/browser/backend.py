@@ -24,6 +24,7 @@ class OnnxRuntimeWeb:
 
     name = "onnxruntime-web"
     precisions = ("fp32", "int8")
+    fronts = ("packed",)
     by_default = True
 
     def probe(self) -> Availability:

@@ -27,6 +27,7 @@ class CEmitter:
 
     name = "c"
     precisions = ("int8", "fp32")
+    fronts = ("packed",)
     by_default = True
 
     def probe(self) -> Availability:

@@ -26,6 +26,7 @@ class Native:
 
     name = "native"
     precisions = ("fp32",)
+    fronts = ("packed",)
     by_default = True
 
     def probe(self) -> Availability:

@@ -28,6 +28,7 @@ class TensorRt:
 
     name = "tensorrt"
     precisions = ("fp16", "int8", "fp32")
+    fronts = ("packed",)
     by_default = True
 
     def probe(self) -> Availability:

@@ -31,6 +31,7 @@ class TensorRtRtx:
 
     name = "tensorrt-rtx"
     precisions = ("fp16", "int8", "fp32")
+    fronts = ("packed",)
     by_default = True
 
     def probe(self) -> Availability:

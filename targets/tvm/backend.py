@@ -40,6 +40,7 @@ class Tvm:
 
     name = "tvm"
     precisions = ("fp32",)
+    fronts = ("packed",)
     by_default = False
 
     def probe(self) -> Availability:

@@ -6,7 +6,7 @@ from datasets import load
 from requirement import CONTEXTS, NAMED, PLAIN, RANDOM, SEED, TASKS, measure
 from wheels import MissingDataError
 
-from modelgpt_edge.requirement.named import find_named
+from modelgpt_edge.requirement.named import find_mentioned
 
 
 def test_a_table_follows_from_its_number():
@@ -30,4 +30,5 @@ def test_every_sentence_names_columns(name):
     except MissingDataError as error:
         pytest.skip(str(error))
     told = TASKS[name].partition(" from ")[2]
-    assert len(find_named(TASKS[name], list(dataset.columns), dataset.label)) == told.count(",") + told.count(" and ") + 1
+    named = find_mentioned(TASKS[name], list(dataset.columns), dataset.label).named
+    assert len(named) == told.count(",") + told.count(" and ") + 1

@@ -12,8 +12,8 @@ from modelgpt_edge.child import Units
 from modelgpt_edge.compile import variants
 from modelgpt_edge.compile.candidate import Probe
 from modelgpt_edge.compile.golden import golden_rows
-from modelgpt_edge.compile.source import ChildSource
-from modelgpt_edge.compile.variants import EMULATED_ROWS, compile_target, precisions_of
+from modelgpt_edge.compile.source import ChildSource, precisions_of
+from modelgpt_edge.compile.variants import compile_target
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.parameters.blend import Blend
@@ -47,6 +47,7 @@ class FakeBackend:
     """Compiles nothing: its artefact is one file of its name, its executor the child itself."""
 
     by_default = True
+    fronts = ("packed",)
 
     def __init__(self, name, precisions=("fp32", "int8"), off=None, toolchain=True, runs=True, times=None):
         self.name, self.precisions, self.off, self.toolchain, self.runs = name, precisions, off or {}, toolchain, runs
@@ -163,8 +164,8 @@ def test_an_emulator_gets_fewer_rows_and_its_clock_may_tell_nothing(compiled, re
     _, _, golden = ready
     one = FakeBackend("one", ("fp32",))
     candidates, _ = compiled(EMULATED, one, FakeBackend("two", ("fp32",)))
-    assert one.executor.rows == [len(golden.outputs) + EMULATED_ROWS]
-    assert one.profiled == [EMULATED_ROWS]
+    assert one.executor.rows == [len(golden.outputs) + ChildSource.emulated_rows]
+    assert one.profiled == [ChildSource.emulated_rows]
     assert candidates[0].checked == "runs under an emulator"
     assert candidates[0].note == "in fake-emulator"
     assert candidates[0].profile == {}

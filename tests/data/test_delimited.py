@@ -75,3 +75,31 @@ def test_a_header_longer_than_what_is_sniffed(tmp_path: Path) -> None:
     names = [f"a rather long name of a column {i}" for i in range(5000)]
     path.write_text(";".join(names) + "\n" + ";".join(["1"] * 5000) + "\n")
     assert open_source(path).columns == tuple(names)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(cell, min_size=1, max_size=8), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_one_column_is_read_back_empty_cells_and_separators_too(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], quoting: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "one.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=quoting).writerows([["text"], *([text] for text in texts)])
+    [chunk] = open_delimited(TextFile(path, "utf-8")).chunks()
+    assert [c.strip() for c in chunk["text"]] == [c.strip() for c in texts]
+
+
+def test_texts_line_by_line_keep_their_commas(tmp_path: Path) -> None:
+    path = tmp_path / "lines.csv"
+    path.write_text("text\nfirst, then; or | last\n\nno comma\n")
+    source = open_source(path)
+    assert [list(chunk["text"]) for chunk in source.chunks()] == [["first, then; or | last", "no comma"]]
+    assert source.notes == ("no separator was found: the whole line is one column",)
+
+
+def test_a_quoted_cell_may_be_a_book(tmp_path: Path) -> None:
+    path = tmp_path / "book.csv"
+    book = "call me Ishmael, " * 70_000
+    path.write_text(f'text,label\n"{book}",whale\nshort,fish\n')
+    [chunk] = open_source(path).chunks()
+    assert [len(c) for c in chunk["text"]] == [len(book), 5]

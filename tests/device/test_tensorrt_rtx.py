@@ -19,7 +19,7 @@ import pytest
 
 import modelgpt_edge
 from modelgpt_edge.compile.graph import core_graph
-from modelgpt_edge.compile.nodes import Graph
+from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.compile.precision import Precision
 from modelgpt_edge.compile.source import ChildSource
 from modelgpt_edge.data.table import Rows

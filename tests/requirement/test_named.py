@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelgpt_edge.requirement.named import find_named
+from modelgpt_edge.requirement.named import find_mentioned
 from modelgpt_edge.requirement.requirement import Requirement
 
 HEART = ["age", "gender", "cholesterol", "max HR", "restingBP", "income", "zip", "id", "is_smoker", "label"]
@@ -16,7 +16,7 @@ UNITS = ["sepal length (cm)", "petal widths", "heart_rate", "bloodpressure", "gl
 
 
 def named(task: str, names: list[str], label: str) -> set[str]:
-    return set(find_named(task, names, label))
+    return set(find_mentioned(task, names, label).named)
 
 
 @pytest.mark.parametrize(

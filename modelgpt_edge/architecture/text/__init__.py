@@ -1,0 +1,1 @@
+"""Text templates: sentence encoders found, written as ONNX graphs, and run."""

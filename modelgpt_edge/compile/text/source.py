@@ -1,0 +1,83 @@
+"""An encoder and a head in the forms that backends take: one graph from token ids to probabilities, the tokenizer beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from modelgpt_edge.architecture.text.encoder import TextEncoder
+from modelgpt_edge.child import Child, Ints
+from modelgpt_edge.onnx_nodes import Graph
+from modelgpt_edge.targets.backend import Backend
+from modelgpt_edge.targets.target import Target
+from modelgpt_edge.text_head import TextHead
+from modelgpt_edge.tokens import TOKENIZER
+
+ML = "ai.onnx.ml"
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """What is compiled.
+
+    Attributes:
+        version: of the project, named in every graph as its producer.
+        pairs: whether two texts are compared.
+    """
+
+    encoder: TextEncoder
+    head: TextHead
+    classes: tuple[str, ...]
+    version: str
+    pairs: bool = False
+    _made: dict[str, bytes] = field(default_factory=dict, repr=False)
+    front = "tokens"
+    emulated_rows = 4
+
+    @property
+    def child(self) -> Child:
+        """There is none: backends that ask for one don't take the front ``tokens``."""
+        raise TypeError("a text model is no table's child")
+
+    @property
+    def beside(self) -> Mapping[str, bytes]:
+        """The tokenizer, which runs before the graph."""
+        return {TOKENIZER: self.encoder.files.tokenizer}
+
+    def onnx(self, front: str, precision: str) -> bytes:
+        """The graph as bytes, made once; see `targets.backend.Source`."""
+        if front != self.front:
+            raise ValueError(f"a text model has no front {front!r}")
+        if precision not in self._made:
+            self._made[precision] = text_graph(self, precision, with_label=False).SerializeToString()
+        return self._made[precision]
+
+    def precisions(self, target: Target, backend: Backend) -> list[str]:
+        """Ranges that are found as the model runs suit an encoder on a processor; fixed ones lose more."""
+        wanted = ("fp32",) if target.sm is not None else ("fp32", "int8-dynamic")
+        return [p for p in wanted if p in backend.precisions]
+
+    def codes(self, words: NDArray[np.object_]) -> Ints:
+        """Token ids (N, L) of golden texts (N, 1), or of pairs (N, 2)."""
+        return self.encoder.codes(*(list(column) for column in words.T))
+
+
+def text_graph(source: TextSource, precision: str, with_label: bool) -> onnx.ModelProto:
+    """``codes`` [N, L] int32, -1 after a text's end, to ``probabilities`` [N, K], and ``label`` [N] where asked for."""
+    graph = Graph("modelgpt_edge_text")
+    embedding = source.encoder.add_to(graph, source.encoder.products(precision), source.pairs)
+    weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
+    scores = graph.add("Gemm", embedding, weight, bias, name="scores")
+    if with_label:
+        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
+        places = list(range(len(source.classes)))
+        name = graph.add(
+            "LabelEncoder", best, domain=ML, keys_int64s=places, values_strings=list(source.classes), default_string=""
+        )
+        graph.output(name, "label", "string")
+    graph.output(graph.add("Softmax", scores, axis=1), "probabilities", "float32", len(source.classes))
+    return graph.model(source.version)

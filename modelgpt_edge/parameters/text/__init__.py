@@ -1,0 +1,1 @@
+"""Heads of text models: a prior from words, evidence from examples, solved in closed form or to convergence."""

@@ -1,0 +1,61 @@
+"""Classes that the user names in options: ``--classes "refund,card lost"`` and ``--class "spam: unsolicited advertising"``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.requirement.classes import MOST_CLASSES
+from modelgpt_edge.requirement.wording import clean
+
+LONGEST_NAME, LONGEST_MEANING = 200, 2_000
+
+
+def read_classes(listed: str | None, described: Sequence[str]) -> dict[str, str]:
+    """Names of classes in the order given, each with what it means, "" where nothing is said.
+
+    Args:
+        listed: the value of ``--classes``, names between commas.
+        described: the values of ``--class``, a name or ``name: description`` each.
+    """
+    found: dict[str, str] = {}
+    for option, text in [("--classes", part) for part in (listed or "").split(",") if listed is not None] + [
+        ("--class", part) for part in described
+    ]:
+        name, _, meaning = text.partition(":") if option == "--class" else (text, "", "")
+        _add(found, option, name, meaning)
+    return found
+
+
+def check_classes(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """The same for classes given as a list of names, as a dict of names and descriptions, or as one string with commas.
+
+    Raises:
+        InputError: a name is empty, too long or stands twice.
+    """
+    if isinstance(given, str):
+        return read_classes(given, ())
+    found: dict[str, str] = {}
+    for name in given:
+        _add(found, "classes", name, given[name] if isinstance(given, Mapping) else "")
+    return found
+
+
+def require_two(classes: Mapping[str, str]) -> None:
+    """InputError where there are too few classes to tell apart, or too many."""
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        cure = f"Name 2 to {MOST_CLASSES} classes, such as --classes 'refund,card lost,exchange rate'."
+        raise InputError("the classes can't be told apart", where="--classes", seen=list(classes)[:5], cure=cure)
+
+
+def _add(found: dict[str, str], option: str, name: str, meaning: str) -> None:
+    name, meaning = clean(str(name), LONGEST_NAME + 4), clean(str(meaning), LONGEST_MEANING)
+    if not name:
+        raise InputError("a class has no name", where=option, seen=str(name), cure="Leave out the empty one.")
+    if len(name) > LONGEST_NAME:
+        raise InputError(
+            f"a class's name is longer than {LONGEST_NAME} characters", where=option, seen=name, cure="Shorten it."
+        )
+    if name.casefold() in {known.casefold() for known in found}:
+        raise InputError("a class is named twice", where=option, seen=name, cure="Name each class once.")
+    found[name] = meaning

@@ -1,0 +1,123 @@
+"""Judge what a model wrote in its own words: its sentence and the meaning of classes go into a package that others read.
+
+So they may hold no addresses or paths, no quantities or devices that the request doesn't name, and nothing from the rows shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.drivers.prompt import Question
+from modelgpt_edge.requirement.quantities import find_sizes, find_times
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.sentence import LONGEST
+from modelgpt_edge.requirement.wording import clean, name_words, search_text
+
+Rows = Sequence[tuple[Mapping[str, str], str]]
+
+LONGEST_MEANING = 200
+LEAST_WORDS = 3
+LEAST_LETTERS = 4  # of a word that can be told to be about something
+
+ADDRESS = re.compile(r"\w+://|www\.|\w@\w|[\\`<>{}]|(?:^|\s)[.~]{0,2}/\w|\b[a-z]:\\", re.IGNORECASE)
+ENDS = re.compile(
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bz\.b)[.!?](?=\s|$)"
+    r"|[\N{IDEOGRAPHIC FULL STOP}\N{FULLWIDTH EXCLAMATION MARK}\N{FULLWIDTH QUESTION MARK}]",
+    re.IGNORECASE,
+)
+ORDERS = re.compile(
+    r"\b(?:ignore|disregard|instructions?|system prompt|as an ai|language model|i(?:'m| am) (?:sorry|unable)|i (?:cannot|can't)"
+    r"|json|pip install|curl|wget|sudo)\b"
+)
+
+
+def why_not(sentence: str, question: Question, task: str, rows: Rows, requirement: Requirement) -> str:
+    """Why a model's sentence can't stand for the requirement, as a clause; "" where it can.
+
+    Args:
+        question: that it answers.
+        rows: that the question shows.
+    """
+    if not sentence:
+        return "there is none"
+    if len(sentence) > LONGEST:
+        return f"it has more than {LONGEST} characters"
+    if sentence != clean(sentence, LONGEST):
+        return "it has characters that don't print"
+    words = name_words(sentence).split()
+    if len(words) < LEAST_WORDS and sentence.isascii():
+        return "it is no sentence"
+    if len(ENDS.findall(sentence)) > 1 or 2 * len(set(words)) < len(words):
+        return "it is more than one sentence, or says one thing again and again"
+    if " ".join(words) in name_words(question.user):
+        return "it repeats the question"
+    if foreign := _foreign(sentence, task):
+        return foreign
+    if not _about(sentence, task, requirement):
+        return "it speaks neither of the request nor of the table"
+    if _leaks(sentence, task, rows, requirement):
+        return "it holds a cell of the table"
+    return ""
+
+
+def meanings_of(claimed: Mapping[str, str], asked: Sequence[str], question: Question, task: str) -> dict[str, str]:
+    """What classes mean, where a model tells it of every one of `asked` in words that will do; else nothing."""
+    told = {name: claimed[name] for name in asked if name in claimed}
+    different = len({name_words(text) for text in told.values()}) == len(asked)
+    if not asked or not different or any(_no_meaning(name, text, question, task) for name, text in told.items()):
+        return {}
+    return told
+
+
+def _no_meaning(name: str, text: str, question: Question, task: str) -> bool:
+    words = name_words(text)
+    return (
+        text != clean(text, LONGEST_MEANING)
+        or words == name_words(name)
+        or not any(c.isalpha() for c in words)
+        or (words in name_words(question.user) and words not in name_words(task))
+        or _foreign(text, task) != ""
+    )
+
+
+def _foreign(text: str, task: str) -> str:
+    """What a text brings in that only the request may: addresses, orders, quantities, devices."""
+    folded, request = search_text(text), search_text(task)
+    if ADDRESS.search(text):
+        return "it holds an address, a path or markup"
+    order = ORDERS.search(folded)
+    if order and order[0] not in request:
+        return "it speaks to its reader"
+    known = {q.value for find in (find_times, find_sizes) for q in find(request)}
+    if {q.value for find in (find_times, find_sizes) for q in find(folded)} - known:
+        return "it names a time or a size that the request doesn't"
+    if set(find_devices(text)[0]) - set(find_devices(task)[0]):
+        return "it names a device that the request doesn't"
+    return ""
+
+
+def _about(sentence: str, task: str, requirement: Requirement) -> bool:
+    """Whether a sentence shares a word with the request, or names a column or class."""
+    schema = requirement.schema
+    words = f" {name_words(sentence)} "
+    names = (schema.label.name, *(c.name for c in schema.columns), *schema.classes)
+    if any(f" {name_words(name)} " in words for name in names if name_words(name)):
+        return True
+    if not sentence.isascii():
+        return True
+    asked = {word for word in name_words(task).split() if len(word) >= LEAST_LETTERS}
+    return not asked.isdisjoint(words.split())
+
+
+def _leaks(sentence: str, task: str, rows: Rows, requirement: Requirement) -> bool:
+    """Whether a sentence repeats a word or text of the rows that the question showed."""
+    schema = requirement.schema
+    known = f" {name_words(' '.join((task, schema.label.name, *(c.name for c in schema.columns), *schema.classes)))} "
+    words = f" {name_words(sentence)} "
+    for cells, _ in rows:
+        for cell in map(name_words, cells.values()):
+            if len(cell) >= LEAST_LETTERS and f" {cell} " in words and f" {cell} " not in known:
+                return True
+    return False

@@ -1,0 +1,105 @@
+"""The rules for tasks about texts: classes from options, examples, or both; limits and devices from the task's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelgpt_edge.data.profile import Profile
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.classes import find_classes
+from modelgpt_edge.requirement.classes_asked import require_two
+from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.rules import choose_targets
+from modelgpt_edge.requirement.text_columns import TextColumns
+from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
+from modelgpt_edge.schema import Column, Dropped, Schema
+
+TEXT, LABEL = "text", "label"
+SHOWN_CLASSES = 4
+
+
+def write_text_requirement(request: Request, found: TextColumns | None, profile: Profile | None) -> Requirement:
+    """Understand a request about texts.
+
+    Args:
+        found, profile: where texts and labels are, and what the file holds; None where there is no data.
+
+    Raises:
+        InputError: there is one class, or too many, or data and options don't fit together.
+    """
+    if request.kind not in (None, "classification"):
+        cure = "Leave out --kind: texts are told apart by classes."
+        raise InputError("texts are classified, nothing else", where="--kind", seen=request.kind, cure=cure)
+    classes = request.classes
+    notes: list[str] = []
+    if found is None or profile is None:
+        require_two(classes)
+        schema = Schema(
+            columns=(Column(TEXT, "text", "no data: texts come in by this name"),),
+            label=Column(LABEL, "category", "names of classes"),
+            label_because="no data: --classes names the classes",
+            kind="classification",
+            kind_because="classes are named",
+            classes=tuple(classes),
+        )
+        rows = 0
+    else:
+        names, class_notes = _classes(classes, found)
+        notes += [*found.notes, *found.label.notes, *class_notes]
+        used = {found.label.profile.name, *(c.name for c in found.texts)}
+        dropped = tuple(Dropped(c.name, "the model reads text alone") for c in profile.columns if c.name not in used)
+        schema = Schema(
+            columns=found.texts,
+            label=Column(found.label.profile.name, "category", "names of classes"),
+            label_because=found.label.because,
+            kind="classification",
+            kind_because="texts are classified",
+            classes=names,
+            dropped=dropped,
+        )
+        rows = profile.rows
+    limits, limit_notes = read_limits(request.task)
+    devices, device_notes = find_devices(request.task)
+    targets, target_notes = choose_targets(request.targets, devices)
+    return Requirement(
+        sentence=_sentence(request.task, schema, rows),
+        modality="text",
+        schema=schema,
+        limits=limits.overruled(request.limits),
+        targets=targets,
+        mentioned_target=next(iter(devices), None),
+        notes=(*notes, *limit_notes, *device_notes, *target_notes),
+        driver="rules",
+        meanings={name: meaning for name, meaning in classes.items() if meaning},
+    )
+
+
+def _classes(asked: Mapping[str, str], found: TextColumns) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes of the data and of the options together: the options' order where they name all, and notes."""
+    label = found.label.profile
+    names, notes = tuple(label.counts), tuple[str, ...]()
+    if len(names) != 1 or not asked:  # of one class alone the options may name the others
+        names, notes = find_classes(label)
+    without = [name for name in asked if name not in label.counts]
+    if without:
+        known = spoken([shown(name) for name in without[:5]])
+        notes += (f"No example of {known}{' and others' if len(without) > 5 else ''}: served by what the name says.",)
+        if len(found.texts) > 1:
+            cure = "Give examples of it, or leave it out: what a name says tells nothing of two texts."
+            raise InputError("a class of pairs has no example", where="--classes", seen=without[0], cure=cure)
+    every = (*names, *without)
+    require_two(dict.fromkeys(every, ""))
+    return tuple(asked) if set(asked) == set(every) else every, notes
+
+
+def _sentence(task: str, schema: Schema, rows: int) -> str:
+    """The requirement in one sentence: what is told apart, and from what."""
+    few = [shown(name, 24) for name in schema.classes[:SHOWN_CLASSES]]
+    more = len(schema.classes) - len(few)
+    classes = spoken(few, "or") if not more else f"one of {len(schema.classes)} classes such as {spoken(few[:2])}"
+    text = " and ".join(shown(c.name) for c in schema.columns)
+    examples = counted(rows, "example") if rows else "no examples, by the classes' names alone"
+    return f"Classify each {text} as {classes} ({examples}), to {clean(task, 120).rstrip('.') or 'sort texts'}."[:300]

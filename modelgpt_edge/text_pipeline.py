@@ -1,0 +1,185 @@
+"""The same line for texts: classes named or shown, a frozen encoder, an emitted head, compiled and checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.architecture.text.encoder import TextEncoder
+from modelgpt_edge.architecture.text.files import find_encoder
+from modelgpt_edge.architecture.text.samples import SAMPLES
+from modelgpt_edge.build_options import check_generator
+from modelgpt_edge.compile.package import write_package
+from modelgpt_edge.compile.text.compiler import compile_text
+from modelgpt_edge.compile.text.contents import describe_text, text_package_files
+from modelgpt_edge.compile.text.source import TextSource
+from modelgpt_edge.data.cells import is_missing, read_texts, read_words
+from modelgpt_edge.data.profile import Profile
+from modelgpt_edge.data.raw import Chunk
+from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.manifest import Manifest
+from modelgpt_edge.parameters.score import classification_score
+from modelgpt_edge.parameters.text.generate import GENERATORS, TextGenerated, TextScores, generate_text, shares_of
+from modelgpt_edge.report import text_report
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.drivers.write import in_own_words
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.text_columns import TextColumns
+from modelgpt_edge.requirement.text_rules import write_text_requirement
+from modelgpt_edge.requirement.wording import counted
+from modelgpt_edge.targets.backends import backends_of
+from modelgpt_edge.targets.registry import find_target
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts and their class positions (N,), -1 for a class that isn't known.
+
+    Attributes:
+        columns: the texts, and of pairs the second ones.
+    """
+
+    columns: list[list[str]]
+    labels: NDArray[np.int32]
+
+
+def build_texts(
+    request: Request,
+    found: TextColumns | None,
+    profile: Profile | None,
+    place: Path,
+    backends: tuple[str, ...],
+    force: bool,
+    progress: Progress,
+) -> tuple[Manifest, dict[str, Any]]:
+    """Make a model of texts and write its package; the manifest and the report are returned.
+
+    Args:
+        found, profile: where texts and labels are, and what the file holds; None without data.
+        place, backends, force, progress: as for `build`, whose errors these are.
+    """
+    start = time.perf_counter()
+    check_generator(request.generator, GENERATORS)
+    requirement = in_own_words(write_text_requirement(request, found, profile), request, profile)
+    schema = requirement.schema
+    targets = tuple(find_target(name) for name in requirement.targets)
+    for target in targets:
+        backends_of(target, backends)
+    encoder = TextEncoder.of(find_encoder(request.encoder))
+    notes = list(requirement.notes)
+    examples = Texts([[]], np.empty(0, np.int32))
+    if profile is not None:
+        examples = read_examples(requirement, profile.sample)
+        notes += [*profile.notes, *_left_out(examples, profile)]
+    texts, pairs = examples.columns if len(examples.columns) > 1 else (examples.columns[0], None)
+    generated = generate_text(
+        encoder,
+        texts,
+        examples.labels,
+        schema.classes,
+        requirement.meanings,
+        request.seed,
+        progress,
+        request.generator,
+        pairs,
+    )
+    test = None if request.test is None else _test_rows(request, requirement)
+    if test is not None:
+        generated = _scored(encoder, generated, test, f"the test table {Path(str(request.test)).name}")
+    source = TextSource(encoder, generated.head, schema.classes, version("modelgpt-edge"), pairs is not None)
+    probe = examples if len(examples.labels) else _stand_ins(encoder, generated)
+    compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
+    notes += [*compiled.notes, *_remarks(generated)]
+    progress("writing", 0)
+    columns = () if profile is None else tuple(c.name for c in profile.columns if c.name != schema.label.name)
+    chosen_by = "words" if not len(examples.labels) else "guard" if request.generator is None else "user"
+    manifest = describe_text(
+        requirement,
+        columns or tuple(c.name for c in schema.columns),
+        encoder.files,
+        generated,
+        compiled,
+        request.seed,
+        chosen_by,
+    )
+    write_package(place, text_package_files(manifest, encoder.files, generated, compiled, notes), force)
+    report = text_report(place, manifest, compiled, generated.seconds, tuple(notes), time.perf_counter() - start)
+    return manifest, report
+
+
+def read_examples(requirement: Requirement, cells: Chunk) -> Texts:
+    """The labelled texts among raw cells; a row without a text or a label is left out."""
+    schema = requirement.schema
+    places = {name: k for k, name in enumerate(schema.classes)}
+    columns = [read_texts(cells[c.name]) for c in schema.columns]
+    words = read_words(cells[schema.label.name])
+    kept = [i for i, word in enumerate(words) if not is_missing(word) and any(texts[i].strip() for texts in columns)]
+    if not kept:
+        cure = "Give rows with a text and a label."
+        raise InputError("no row has both a text and a label", where="data", cure=cure)
+    labels = np.array([places.get(words[i], -1) for i in kept], np.int32)
+    return Texts([[texts[i] for i in kept] for texts in columns], labels)
+
+
+def _left_out(examples: Texts, profile: Profile) -> list[str]:
+    rows = len(next(iter(profile.sample.values())))
+    notes = []
+    if rows < profile.rows:
+        notes.append(f"Of {profile.rows:,} rows a sample of {rows:,} is used.")
+    if len(examples.labels) < rows:
+        left = counted(rows - len(examples.labels), "row")
+        notes.append(f"Left out for want of a text or a label: {left}.")
+    twice = len(examples.labels) - len(set(zip(*examples.columns)))
+    if twice:
+        notes.append(f"Texts that stand more than once: {counted(twice, 'row')}; a text may be held out and learnt at once.")
+    return notes
+
+
+def _test_rows(request: Request, requirement: Requirement) -> Texts:
+    """The user's own test rows; classes never seen stay, and count as wrong."""
+    source = open_source(request.test)
+    schema = requirement.schema
+    absent = next((c.name for c in (*schema.columns, schema.label) if c.name not in source.columns), None)
+    if absent is not None:
+        cure = nearest(absent, source.columns)
+        raise InputError("the test table has no such column", where=f"--test {source.name}", seen=absent, cure=cure)
+    parts = [read_examples(requirement, chunk) for chunk in source.chunks()]
+    columns = [[text for texts in column for text in texts] for column in zip(*(part.columns for part in parts))]
+    return Texts(columns, np.concatenate([part.labels for part in parts]))
+
+
+def _scored(encoder: TextEncoder, generated: TextGenerated, test: Texts, method: str) -> TextGenerated:
+    """The model with its score on test rows; the others' are held-out ones still."""
+    logits = generated.head.logits(encoder.embed(*test.columns))
+    child = classification_score(logits, test.labels, method)
+    baseline = classification_score(shares_of(test.labels, logits.shape[1]), test.labels, method)
+    linear = generated.scores.linear
+    scores = TextScores(child, linear, baseline)
+    return replace(generated, scores=scores, held_out=logits, truth=test.labels)
+
+
+def _stand_ins(encoder: TextEncoder, generated: TextGenerated) -> Texts:
+    """Sample texts where the user gave none: their labels are what the reference says, so only agreement tells."""
+    texts = list(SAMPLES)
+    return Texts([texts], generated.head.logits(encoder.embed(texts)).argmax(1).astype(np.int32))
+
+
+def _remarks(generated: TextGenerated) -> list[str]:
+    scores = generated.scores
+    if scores.child.value is None:
+        return ["Nothing was given to measure the model on: try it on texts whose class you know, or give some by --data."]
+    if scores.child.others["log_loss"] >= scores.baseline.others["log_loss"]:
+        return [
+            "On held-out texts the model is no better than always saying the commonest class: texts may not tell the label."
+        ]
+    return []
