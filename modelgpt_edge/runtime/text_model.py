@@ -14,8 +14,8 @@ from modelgpt_edge.data.cells import is_missing, read_texts
 from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.manifest import Variant
-from modelgpt_edge.runtime.model import Model
 from modelgpt_edge.runtime.opening import Package
+from modelgpt_edge.runtime.table_model import Model
 from modelgpt_edge.runtime.text_reading import TextReader
 from modelgpt_edge.targets.backend import Executor
 from modelgpt_edge.tokens import TOKENIZER, Tokens, codes_of

@@ -13,8 +13,9 @@ import numpy as np
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Floats
 
-# A bare name is seldom a sentence: the mean over ways that people use it lies nearer to what they write.
-PROMPTS = ("{}", "{}.", "{}?", "about {}", "i want {}", "how do i {}", "{} please")
+# A bare name is seldom a sentence: the mean over ways to use it lies nearer to what people write. Of twenty ways these were
+# picked, one after the other, on half of CLINC150's intents.
+PROMPTS = ("{}?", "{}!", "i need help with {}")
 
 
 def word_prior(encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str]) -> Floats:
@@ -45,5 +46,4 @@ def _sayings(name: str, meaning: str) -> list[str]:
     said = [prompt.format(name) for prompt in PROMPTS]
     if not meaning.strip():
         return said
-    described = [prompt.format(meaning.strip()) for prompt in PROMPTS[:3]] + [f"{name}: {meaning.strip()}"]
-    return said + described
+    return [*said, meaning.strip(), f"{meaning.strip()}?", f"{name}: {meaning.strip()}"]
