@@ -40,7 +40,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.build
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) -e '.[dev,bench,serve-ray]'
+	$(PIP) -e '.[dev,bench,bench-text,serve-ray]'
 	@touch $@
 
 demo: $(VENV)/.build
@@ -88,6 +88,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/finetune.py --json bench/results/finetune.json --plot docs/finetune.svg --table docs/finetune.md
 	$(BIN)/python bench/requirement.py --json bench/results/requirement.json --table docs/requirement.md
 	$(BIN)/python bench/requirements.py --json bench/results/requirements.json --table docs/requirements.md
+	$(BIN)/python bench/text.py --slow-seeds 1 --slow-shots 8 --out bench/results/text.jsonl --table docs/text.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json

@@ -79,9 +79,10 @@ def read(result: Mapping) -> Measured:
     return Measured(way, result["work"], described, each, best["front_seconds"], best["bytes_in"], best["bytes_out"])
 
 
-def read_gpu(result: Mapping) -> float | None:
-    """Models a second of a GPU and its host, of the request that took longest; None where none were counted."""
-    return min((served["models_per_second"] for served in result.get("models", ())), default=None)
+def read_gpu(result: Mapping) -> dict | None:
+    """Models a second of a GPU and its host, of the request that took longest, and which it was; None without one."""
+    slowest = min(result.get("models", ()), key=lambda served: served["models_per_second"], default=None)
+    return slowest and {name: slowest[name] for name in ("models_per_second", "request")}
 
 
 def need(measured: Measured, per_hour: float, busy: float) -> Need:
@@ -91,14 +92,14 @@ def need(measured: Measured, per_hour: float, busy: float) -> Need:
     return Need(rate, cores, servers, rate * measured.bytes_in, rate * measured.bytes_out)
 
 
-def _report(measured: Measured, needs: Sequence[Need], busy: float, gpu: float | None) -> str:
+def _report(measured: Measured, needs: Sequence[Need], busy: float, gpu: dict | None) -> str:
     lines = [
         f"{measured.machine}; `{environment.command()}`",
         "",
         f"Measured ({measured.way}, {measured.work}): {measured.models:.2f} models a second of a core, "
         f"{1000 * measured.front:.1f} ms of a server's processor a request, "
         f"{measured.bytes_in:,.0f} bytes in and {measured.bytes_out:,.0f} out"
-        + ("" if gpu is None else f"; {gpu:,.0f} models a second of a GPU with its host")
+        + ("" if gpu is None else f"; {gpu['models_per_second']:,.0f} a second of a GPU with its host, of {gpu['request']}")
         + f". {busy:.0%} of what there is shall be busy.",
         "",
     ]
@@ -106,7 +107,7 @@ def _report(measured: Measured, needs: Sequence[Need], busy: float, gpu: float |
     rows = [
         [
             *(f"{3600 * n.rate:,.0f}", f"{n.rate:,.1f}", f"{n.cores:,}"),
-            "not run" if gpu is None else f"{math.ceil(n.rate / (gpu * busy)):,}",
+            "not run" if gpu is None else f"{math.ceil(n.rate / (gpu['models_per_second'] * busy)):,}",
             *(f"{n.servers:,}", f"{n.bytes_in / 1e6:.2f}", f"{n.bytes_out / 1e6:.2f}"),
             f"{(n.bytes_in + n.bytes_out) / 1e6:.2f}",
         ]
@@ -114,6 +115,8 @@ def _report(measured: Measured, needs: Sequence[Need], busy: float, gpu: float |
     ]
     lines += [environment.markdown_table(head, rows, left=0), ""]
     lines.append("servers: processes that speak HTTP, a core each; within: between servers and replicas on other hosts\n")
+    if gpu is not None:
+        lines.append(f"GPUs are counted for another request than cores, {gpu['request']}: don't compare the two.\n")
     return "\n".join(lines)
 
 

@@ -168,8 +168,8 @@ def _one_fold(
     from modelgpt_edge.data.cells import read_words
     from modelgpt_edge.data.table import read_rows
     from modelgpt_edge.parameters.generate import generate
-    from modelgpt_edge.pipeline import understand
     from modelgpt_edge.request import Request
+    from modelgpt_edge.table_pipeline import understand
     from modelgpt_edge.targets.cortexm.host import open_on_host
     from modelgpt_edge.targets.cortexm.sizes import Counts, estimate
     from modelgpt_edge.targets.cortexm.tabular import emit_child

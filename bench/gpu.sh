@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that a GPU is wanted for, in one command of at most ten minutes: tests of the kernels at full size and of a server's launches,
 # the bench of the kernels and of models end to end, and a leg of training. Nothing is downloaded: torch, triton, numpy, safetensors,
-# onnx, pyarrow, threadpoolctl, scipy, scikit-learn, httpx, pytest and setuptools must be installed.
+# onnx, onnxruntime, click, pyarrow, threadpoolctl, scipy, scikit-learn, httpx, pytest and setuptools must be installed.
 #
 #     OUT=results bench/gpu.sh [MINUTES]       MINUTES of training, 2 where not given
 #
@@ -20,19 +20,19 @@ step() { # NAME SECONDS COMMAND...: run it with a limit, its output into OUT/NAM
   local name=$1 limit=$2 began=$SECONDS
   shift 2
   echo "== $name: $*"
-  timeout --preserve-status --kill-after=10 "$limit" "$@" >"$out/$name.log" 2>&1
+  timeout --preserve-status --kill-after=4 "$limit" "$@" >"$out/$name.log" 2>&1
   local status=$?
   tail -n 5 "$out/$name.log"
   echo "== $name: exit $status after $((SECONDS - began)) s"
   [ $status -eq 0 ] || failed=1
 }
 
-step install 40 "$python" -m pip install --quiet --no-build-isolation --no-deps -e .
-step tests 200 "$python" -m pytest -q -m gpu tests/kernels tests/server/test_device.py
-step kernels 150 "$python" -m modelgpt_edge bench kernels --out "$out/kernels"
+step install 30 "$python" -m pip install --quiet --no-build-isolation --no-deps -e .
+step tests 185 "$python" -m pytest -q -m gpu tests/kernels tests/server/test_device.py
+step kernels 145 "$python" -m modelgpt_edge bench kernels --out "$out/kernels"
 # Tables for the first minutes; the training draws more as it goes on.
-step tables 45 "$python" -m modelgpt_edge train tabular --minutes 0 --tables-ahead 5000 --out "$out/training"
-step training $((minutes * 60 + 45)) "$python" -m modelgpt_edge train tabular --minutes "$minutes" --out "$out/training" --json
+step tables 40 "$python" -m modelgpt_edge train tabular --minutes 0 --tables-ahead 5000 --out "$out/training"
+step training $((minutes * 60 + 30)) "$python" -m modelgpt_edge train tabular --minutes "$minutes" --out "$out/training" --json
 # Shards are drawn again from their numbers; what is kept is the checkpoint, the generator and the log.
 rm -rf "$out/training/shards"
 exit $failed

@@ -20,8 +20,8 @@ DIFFERENCES = (
 def typed_split(dataset: Dataset, seed: int) -> tuple[Table, Rows]:
     """The training half of a split as the product reads it, and the rows of the test half by the same schema."""
     from modelgpt_edge.data.table import read_rows
-    from modelgpt_edge.pipeline import understand
     from modelgpt_edge.request import Request
+    from modelgpt_edge.table_pipeline import understand
 
     train, test = (dataset.take(rows) for rows in split(dataset, seed))
     table = understand(Request("predict the label", train, dataset.label, "classification", None, ("x86",), seed)).table

@@ -20,8 +20,8 @@ import synthetic
 
 from modelgpt_edge.compile.source import ChildSource
 from modelgpt_edge.parameters.generate import generate
-from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
+from modelgpt_edge.table_pipeline import understand
 from modelgpt_edge.targets.backends import BACKENDS
 from modelgpt_edge.targets.native import toolchain
 from modelgpt_edge.targets.registry import find_target

@@ -119,8 +119,8 @@ def _of_prior(context: int, number: int) -> dict[str, dict]:
 def _of_set(name: str, context: int, seed: int) -> dict[str, dict]:
     from modelgpt_edge.data.table import read_rows
     from modelgpt_edge.errors import InputError
-    from modelgpt_edge.pipeline import understand
     from modelgpt_edge.request import Request
+    from modelgpt_edge.table_pipeline import understand
 
     dataset = load(name)
     rng = np.random.default_rng([SEED, context, seed])

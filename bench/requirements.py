@@ -119,7 +119,7 @@ def same(fact: str, found: Any, value: Any) -> bool:
 def understand(task: str, table: dict[str, list[Any]], driver: str) -> tuple[dict[str, Any], float, list[str]]:
     """What the product makes of a request, the seconds it takes without reading the table, and what it notes."""
     from modelgpt_edge.errors import InputError
-    from modelgpt_edge.pipeline import look
+    from modelgpt_edge.looking import look
     from modelgpt_edge.request import Request
     from modelgpt_edge.requirement.drivers.write import in_own_words, write_requirement
     from modelgpt_edge.requirement.rules import write_requirement as write_plainly

@@ -1,10 +1,10 @@
 """The server under load: models a second with batching and without, latencies, overload, memory over many requests, and Ray.
 
 Every part starts real servers on this machine, and the load comes from a process of its own that shares the cores. "One by
-one" is ``--batch 1``: one model after the other. Capacity is what clients get that each ask again as soon as they are answered;
-latencies under half and fourfold capacity are of requests on a schedule and counted from it, so waiting counts. Answers
-are checked: the same request must give the same bytes throughout. With ``--ray`` the same load goes through ``--engine ray`` as
-well, a replica for each core of this machine.
+one" is ``--batch 1``: one model after the other. Capacity is what clients get that each ask again as soon as they are answered.
+Latencies are of requests on a schedule, whose rate is a share of that capacity, with at most so many in flight as there are
+clients; they are counted from the schedule, so waiting counts. Answers are checked: the same request must give the same bytes
+throughout. With ``--ray`` the same load goes through ``--engine ray`` as well, a replica for each core of this machine.
 """
 
 from __future__ import annotations
@@ -16,27 +16,21 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import environment
 import numpy as np
-import synthetic
+from serve_load import KINDS, WORK, closed_loop, open_loop, request
 
 CLIENTS = (1, 4, 16, 64, 256)
 COMPARED = 64
-KINDS = 16  # different requests
-CLASSES = ("low", "middle", "high")
-# What is asked for: a body's rows and columns, its kind, and the options.
-WORK = {
-    "profile": (64, 8, "application/x-safetensors", "draws=1"),
-    "linear": (64, 8, "application/x-safetensors", "units=0"),
-    "rows": (60, 8, "text/csv", "draws=1&task=predict+the+label&label=label"),
-}
+# Of the capacity that so many clients get, what is asked for on a schedule.
+SHARE = 0.8
+# Seconds between two looks at the memory of the server's processes.
+LOOK = 0.5
+DISTRIBUTIONS = ("modelgpt-edge", "numpy", "fastapi", "uvicorn", "uvloop", "ray")
 # The other engine, with as many processes that emit as the local one has.
 RAY = ("--engine", "ray")
 # Accepted requests under overload wait for those before them: as few as keep both cores busy.
@@ -45,56 +39,28 @@ SHORT_QUEUE = 8
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    load = [_request(options.work, number) for number in range(KINDS)]
-    result: dict = {
-        "bench": "serve",
-        "command": environment.command(),
-        "when": environment.now(),
-        "machine": environment.machine(),
-        "versions": environment.versions(["modelgpt-edge", "numpy", "fastapi", "uvicorn", "uvloop", "ray"]),
-        "work": options.work,
-    }
+    load = [request(options.work, number) for number in range(KINDS)]
     if options.requests:
-        result["memory"] = asyncio.run(memory(load, options.requests))
+        facts = {"memory": asyncio.run(memory(load, options.requests))}
     else:
-        result |= asyncio.run(throughput(load, options.clients, options.seconds, options.ray))
-        result["overload"] = {"local": asyncio.run(overload(load, options.seconds))}
+        facts = asyncio.run(throughput(load, options.clients, options.seconds, options.ray))
+        facts["overload"] = {"local": asyncio.run(overload(load, options.seconds))}
         if options.ray:
-            result["overload"]["Ray"] = asyncio.run(overload(load, options.seconds, *RAY))
-    if options.json:
-        environment.write_json(options.json, result)
-    text = _markdown(result)
-    if options.table:
-        options.table.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+            facts["overload"]["Ray"] = asyncio.run(overload(load, options.seconds, *RAY))
+    found = environment.result("serve", DISTRIBUTIONS, {"work": options.work, **facts})
+    environment.publish(found, _markdown(found) + "\n", options.json, options.table)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", choices=WORK, default="profile", help="what is asked for (default: profile)")
     parser.add_argument("--clients", type=int, nargs="*", default=CLIENTS, help="numbers of clients (default 1 4 16 64 256)")
-    parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default 20)")
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement (default 10)")
     parser.add_argument("--ray", action="store_true", help="measure Ray's replicas as well (pip install -e '.[serve-ray]')")
     parser.add_argument("--requests", type=int, help="only measure memory over so many requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the tables here")
     return parser
-
-
-def _request(work: str, number: int) -> bytes:
-    """A request as it goes over the wire."""
-    rows, columns, kind, query = WORK[work]
-    x, y = synthetic.three_classes(rows + number, columns, seed=number)
-    if kind == "text/csv":
-        lines = [[f"{cell:.4f}" for cell in row] + [label] for row, label in zip(x.tolist(), y.tolist())]
-        head = [f"a{c}" for c in range(columns)] + ["label"]
-        body = "\n".join(",".join(line) for line in [head, *lines]).encode()
-    else:
-        from safetensors.numpy import save
-
-        body = save({"encoded": x.astype(np.float32), "targets": (y[:, None] == np.array(CLASSES)).astype(np.float32)})
-    head = [f"POST /v1/parameters?{query} HTTP/1.1", "Host: localhost", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 @contextmanager
@@ -107,104 +73,6 @@ def serving(*options: str) -> Iterator[tuple[str, int]]:
             yield json.loads(server.stdout.readline())["url"], server.pid
         finally:
             server.terminate()
-
-
-@dataclass
-class Seen:
-    """What clients saw: seconds of answered requests, statuses, and bodies by request."""
-
-    seconds: list[float] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    bodies: dict[int, bytes] = field(default_factory=dict)
-    batches: list[int] = field(default_factory=list)
-
-    def add(self, number: int, status: int, headers: dict[str, str], body: bytes, since: float) -> None:
-        self.statuses[str(status)] += 1
-        if status == 200:
-            self.seconds.append(time.perf_counter() - since)
-            self.batches.append(int(headers["modelgpt-batch"]))
-            if self.bodies.setdefault(number, body) != body:
-                raise SystemExit("the same request gave other weights")
-
-    def facts(self, seconds: float) -> dict:
-        ordered = np.sort(self.seconds) if self.seconds else np.full(1, np.nan)
-        return {
-            "models_per_second": len(self.seconds) / seconds,
-            **{f"p{q}": float(np.quantile(ordered, q / 100)) for q in (50, 95, 99)},
-            "batch": float(np.mean(self.batches)) if self.batches else 0.0,
-            "statuses": dict(self.statuses),
-        }
-
-
-class Wire:
-    """A kept connection, with as little work a request as there can be: the load shares the cores with the server."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._place = parts.hostname, parts.port
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        if self._writer is None or self._reader is None:
-            self._reader, self._writer = await asyncio.open_connection(*self._place)
-        self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
-        body = await self._reader.readexactly(int(headers["content-length"]))
-        if headers.get("connection") == "close":
-            self.close()
-        return int(head[0].split()[1]), headers, body
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
-
-
-async def closed_loop(url: str, load: Sequence[bytes], clients: int, seconds: float, most: int | None = None) -> Seen:
-    """Clients that ask again as soon as they are answered, for a time or until `most` requests are answered."""
-    seen, end, numbers = Seen(), time.perf_counter() + seconds, iter(range(10**9))
-
-    async def client() -> None:
-        wire = Wire(url)
-        while time.perf_counter() < end and (most is None or sum(seen.statuses.values()) < most):
-            number, start = next(numbers) % len(load), time.perf_counter()
-            status, headers, body = await wire.ask(load[number])
-            if time.perf_counter() < end:
-                seen.add(number, status, headers, body, start)
-            if status == 429:
-                await asyncio.sleep(float(headers["retry-after"]))
-        wire.close()
-
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return seen
-
-
-async def open_loop(url: str, load: Sequence[bytes], rate: float, seconds: float) -> Seen:
-    """Requests on a schedule of random gaps, answered or not; seconds are counted from the schedule."""
-    seen, gaps = Seen(), np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))
-    idle: list[Wire] = []
-
-    async def one(number: int, due: float) -> None:
-        wire = idle.pop() if idle else Wire(url)
-        try:
-            status, headers, body = await wire.ask(load[number])
-        except (OSError, asyncio.IncompleteReadError) as error:
-            seen.statuses[type(error).__name__] += 1
-            return
-        seen.add(number, status, headers, body, due)
-        idle.append(wire)
-
-    tasks, due = [], time.perf_counter()
-    for place, gap in enumerate(gaps):
-        due += gap
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.append(asyncio.create_task(one(place % len(load), due)))
-    await asyncio.gather(*tasks)
-    for wire in idle:
-        wire.close()
-    return seen
 
 
 @asynccontextmanager
@@ -241,13 +109,37 @@ async def throughput(load: Sequence[bytes], clients: Sequence[int], seconds: flo
 
 
 async def measured(way: str, url: str, pid: int, load: Sequence[bytes], clients: int, seconds: float) -> dict:
-    """What so many clients get, what a request takes of the process that speaks HTTP, and the bytes of one."""
+    """What so many clients get, what a request takes of the process that speaks HTTP, its bytes, and what waiting there is."""
     environment.say(f"{way}, {clients} clients")
     before = _processor_seconds(pid)
-    seen = await closed_loop(url, load, clients, seconds)
-    front = (_processor_seconds(pid) - before) / max(1, sum(seen.statuses.values()))
+    async with _peak(pid) as peak:
+        seen = await closed_loop(url, load, clients, seconds)
+        front = (_processor_seconds(pid) - before) / max(1, sum(seen.statuses.values()))
+        capacity = seen.facts(seconds)
+        asked = SHARE * capacity["models_per_second"]
+        scheduled = (await open_loop(url, load, asked, seconds, clients)).facts(seconds)
     sizes = {"bytes_in": float(np.mean([*map(len, load)])), "bytes_out": float(np.mean([*map(len, seen.bodies.values())]))}
-    return {"way": way, "clients": clients, "front_seconds": front, **sizes, **seen.facts(seconds)}
+    facts = {name: capacity[name] for name in ("models_per_second", "batch")}
+    facts |= {"front_seconds": front, **sizes, "memory": peak[0]}
+    facts["scheduled"] = {"asked": asked, **scheduled}
+    return {"way": way, "clients": clients, **facts}
+
+
+@asynccontextmanager
+async def _peak(pid: int) -> AsyncIterator[list[int]]:
+    """The most bytes that a process and all that it started hold meanwhile, in a list of one."""
+    most = [_resident(pid)]
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            most[0] = max(most[0], _resident(pid))
+
+    looking = asyncio.create_task(look())
+    try:
+        yield most
+    finally:
+        looking.cancel()
 
 
 async def overload(load: Sequence[bytes], seconds: float, *engine: str) -> dict:
@@ -290,11 +182,16 @@ def _processor_seconds(pid: int) -> float:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of a process and its children."""
-    page = 4096
-    tasks = list(Path(f"/proc/{pid}/task").iterdir())
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return sum(int(Path(f"/proc/{p}/statm").read_text().split()[1]) * page for p in (pid, *children))
+    """Bytes of a process and of all that it started; what they share counts for each."""
+    total, left = 0, [pid]
+    while left:
+        one = Path(f"/proc/{left.pop()}")
+        try:
+            total += int((one / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            left += [int(child) for task in (one / "task").iterdir() for child in (task / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+    return total
 
 
 def _markdown(result: dict) -> str:
@@ -306,15 +203,27 @@ def _markdown(result: dict) -> str:
             f"{m['last'] / 1e6:.0f} MB at the end, {m['growth']:+.1%}."
         )
         return "\n".join(lines)
-    head = ["way", "clients", "models a second", "p50, ms", "p95, ms", "p99, ms", "models a launch", "front, ms"]
-    rows = [
-        [r["way"], r["clients"], f"{r['models_per_second']:.1f}", *_times(r), _batch(r), f"{1000 * r['front_seconds']:.1f}"]
-        for r in result["throughput"]
-    ]
+    head = ["way", "clients", "models a second", "asked a second", "p50, ms", "p95, ms", "p99, ms"]
+    head += ["models a launch", "front, ms", "memory, MB"]
+    rows = []
+    for r in result["throughput"]:
+        s = r["scheduled"]
+        rates = f"{r['models_per_second']:.1f}", f"{s['asked']:.1f}"
+        # Ray gathers them where the answers don't tell of it.
+        batch = "-" if r["way"] == "Ray" else f"{r['batch']:.1f}"
+        rows.append(
+            [r["way"], r["clients"], *rates, *_times(s), batch, f"{1000 * r['front_seconds']:.1f}", f"{r['memory'] / 1e6:.0f}"]
+        )
     lines += [
         environment.markdown_table(head, rows),
         "",
+        "models a second, models a launch: of so many clients that each ask again as soon as they are answered",
+        "",
+        f"asked a second: {SHARE:.0%} of that, on a schedule, with so many in flight at most; p50 to p99 are counted from it",
+        "",
         "front: processor time of the process that speaks HTTP, a request",
+        "",
+        "memory: the most that the server and all its processes held, resident; what they share counts for each",
         "",
     ]
     for other, ratio in result["ratios"].items():
@@ -347,11 +256,6 @@ def _markdown(result: dict) -> str:
     lines += ["refused: told to come again", ""]
     lines.append(f"Queue {SHORT_QUEUE}: the p99 of accepted requests at 4 x capacity is {', '.join(ratios)} of that at half.")
     return "\n".join(lines)
-
-
-def _batch(row: dict) -> str:
-    """Models a launch; Ray gathers them where the answers don't tell of it."""
-    return "-" if row["way"] == "Ray" else f"{row['batch']:.1f}"
 
 
 def _times(run: dict) -> list[str]:

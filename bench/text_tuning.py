@@ -1,7 +1,7 @@
 """Fine-tuning of the sentence encoder by gradient steps, all weights or LoRA, as a peer in bench/text.py: a plain torch loop.
 
-The head is linear on the mean of the tokens' states, scaled to the length that the encoder's own training gave its logits. The
-learning rate is the one of a small grid that is likeliest on held-out rows; choosing it is part of the work.
+The head is linear on the mean of the tokens' states, scaled to the length that the encoder's own training gave its logits; it
+starts at nothing. Learning rate and epochs are the likeliest on held-out rows; choosing them is part of the work.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from metrics import log_loss
 from text_sets import Texts
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 BATCH, ASKED_BATCH = 16, 64
 LEAST_EPOCHS, MOST_EPOCHS = 4, 40
-# Rates of the encoder, first the one that is taken where no row can be held out; the new head has a rate of its own.
-RATES, LOW_RANK_RATES = (1e-4, 3e-5, 3e-4), (1e-3, 3e-4, 3e-3)
-HEAD_RATE = 1e-2
+# Rates of the encoder; the new head has one of its own.
+RATES, LOW_RANK_RATES = (3e-5, 1e-4, 3e-4), (3e-4, 1e-3, 3e-3)
+HEAD_RATE = 1e-3
+# Which of the rates, and how many epochs, where a class has one row and none can be held out.
+USUAL_RATE, USUAL_EPOCHS = 1, 10
 RANK, ALPHA, LOW_RANK_DROPOUT = 8, 16, 0.05
 SCALE = 20.0
 WARM, DECAY = 0.1, 0.01
@@ -29,6 +32,8 @@ HELD_OUT = 0.2
 # Rates are compared on at most so many rows.
 JUDGED = 2_000
 LENGTH = 256
+
+Predict = Callable[[Texts], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,44 +43,46 @@ class Tuned:
     Attributes:
         probabilities: of texts (N, K).
         rate: that it was tuned at; epochs: how often it saw every row.
-        seconds: of the last training alone, the choice of the rate left out.
+        seconds: of the last training alone, the choice of rate and epochs left out.
     """
 
-    probabilities: Callable[[Texts], np.ndarray]
+    probabilities: Predict
     rate: float
     epochs: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to train: classes, seed, epochs, and LoRA or all weights."""
+
+    classes: int
+    seed: int
+    epochs: int
+    low_rank: bool
 
 
 def fine_tune(rows: Texts, classes: int, seed: int, threads: int, seen: int, low_rank: bool) -> Tuned:
     """Tune the encoder on labelled texts or pairs.
 
     Args:
-        seen: rows that it sees, epochs counted, within LEAST_EPOCHS and MOST_EPOCHS.
+        seen: rows that it sees at most, epochs counted, within LEAST_EPOCHS and MOST_EPOCHS.
         low_rank: LoRA on queries and values (Hu et al. 2021) instead of all weights.
     """
     import torch  # noqa: TID251
 
     torch.set_num_threads(threads)
     rates = LOW_RANK_RATES if low_rank else RATES
-    rng = np.random.default_rng([seed, 3])
-    learn, held_out = _cut(rows, rng)
-    rate = rates[0]
+    most = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(seen / len(rows.labels))))
+    learn, held_out = _cut(rows, np.random.default_rng([seed, 3]))
+    rate, epochs = rates[USUAL_RATE], min(USUAL_EPOCHS, most)
     if len(held_out.labels):
-        losses = []
-        for rate in rates:
-            predict = _train(learn, classes, seed, rate, _epochs(len(learn.labels), seen), low_rank)
-            p = predict(held_out)[np.arange(len(held_out.labels)), held_out.labels]
-            losses.append(-np.log(np.maximum(p, 1e-6)).mean())
-        rate = rates[int(np.argmin(losses))]
+        losses = np.array([_train(learn, rate, _Plan(classes, seed, most, low_rank), held_out)[1] for rate in rates])
+        best, last = np.unravel_index(losses.argmin(), losses.shape)
+        rate, epochs = rates[best], int(last) + 1
     start = time.perf_counter()
-    epochs = _epochs(len(rows.labels), seen)
-    predict = _train(rows, classes, seed, rate, epochs, low_rank)
+    predict, _ = _train(rows, rate, _Plan(classes, seed, epochs, low_rank))
     return Tuned(predict, rate, epochs, time.perf_counter() - start)
-
-
-def _epochs(rows: int, seen: int) -> int:
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(seen / rows)))
 
 
 def _cut(rows: Texts, rng: np.random.Generator) -> tuple[Texts, Texts]:
@@ -89,22 +96,37 @@ def _cut(rows: Texts, rng: np.random.Generator) -> tuple[Texts, Texts]:
     return rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
 
 
-def _train(rows: Texts, classes: int, seed: int, rate: float, epochs: int, low_rank: bool) -> Callable[[Texts], np.ndarray]:
-    """A model after so many epochs of AdamW, the rate rising over a tenth of the steps and falling to nothing."""
+def _train(rows: Texts, rate: float, plan: _Plan, held_out: Texts | None = None) -> tuple[Predict, list[float]]:
+    """AdamW, its rate rising over a tenth of the steps and falling to nothing: what predicts then, and the log loss of held-out
+    rows after every epoch where there are some.
+    """
     import torch  # noqa: TID251
 
-    torch.manual_seed(seed)
-    rng = np.random.default_rng([seed, 4])
-    read, encoder = _open(low_rank)
-    head = torch.nn.Linear(encoder.config.hidden_size, classes)
+    torch.manual_seed(plan.seed)
+    rng = np.random.default_rng([plan.seed, 4])
+    read, encoder = _open(plan.low_rank)
+    head = torch.nn.Linear(encoder.config.hidden_size, plan.classes)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
     tuned = [p for p in encoder.parameters() if p.requires_grad]
     groups = [{"params": tuned, "lr": rate}, {"params": head.parameters(), "lr": HEAD_RATE}]
     optimiser = torch.optim.AdamW(groups, weight_decay=DECAY)
-    steps = epochs * -(-len(rows.labels) // BATCH)
+    steps = plan.epochs * -(-len(rows.labels) // BATCH)
     warm = max(1, round(WARM * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min((s + 1) / warm, (steps - s) / steps))
-    encoder.train()
-    for _ in range(epochs):
+
+    def predict(asked: Texts) -> np.ndarray:
+        encoder.eval()
+        order = np.argsort([len(text) for text in asked.texts])
+        found = np.empty((len(order), plan.classes), np.float32)
+        with torch.inference_mode():
+            for part in np.array_split(order, range(ASKED_BATCH, len(order), ASKED_BATCH)):
+                found[part] = head(_pooled(encoder, read(asked.take(part)))).softmax(1).numpy()
+        return found
+
+    losses = []
+    for _ in range(plan.epochs):
+        encoder.train()
         for part in np.array_split(rng.permutation(len(rows.labels)), range(BATCH, len(rows.labels), BATCH)):
             batch = rows.take(part)
             logits = head(_pooled(encoder, read(batch)))
@@ -114,17 +136,9 @@ def _train(rows: Texts, classes: int, seed: int, rate: float, epochs: int, low_r
             torch.nn.utils.clip_grad_norm_(tuned, 1.0)
             optimiser.step()
             schedule.step()
-    encoder.eval()
-
-    def predict(asked: Texts) -> np.ndarray:
-        order = np.argsort([len(text) for text in asked.texts])
-        found = np.empty((len(order), classes), np.float32)
-        with torch.inference_mode():
-            for part in np.array_split(order, range(ASKED_BATCH, len(order), ASKED_BATCH)):
-                found[part] = head(_pooled(encoder, read(asked.take(part)))).softmax(1).numpy()
-        return found
-
-    return predict
+        if held_out is not None:
+            losses.append(log_loss(predict(held_out), held_out.labels))
+    return predict, losses
 
 
 def _open(low_rank: bool) -> tuple[Callable[[Texts], dict[str, torch.Tensor]], Any]:

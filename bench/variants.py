@@ -24,8 +24,8 @@ from modelgpt_edge.compile.source import ChildSource, calibrate
 from modelgpt_edge.data.table import read_rows
 from modelgpt_edge.parameters.generate import generate
 from modelgpt_edge.parameters.prepare import encode
-from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
+from modelgpt_edge.table_pipeline import understand
 from modelgpt_edge.targets.backends import BACKENDS
 from modelgpt_edge.targets.registry import find_target
 

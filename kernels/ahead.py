@@ -33,6 +33,8 @@ SHARED_BYTES = {80: 163 << 10, 87: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 OPERATIONS = {"emit": emit, "merge": merge, "gram": gram}
 # Loads that go on while the program computes: asynchronous copies, or the tensor memory accelerator's.
 PIPELINED = ("cp.async.ca", "cp.async.cg", "cp.async.bulk")
+# Instructions of tensor cores: of a warp; of the four warps of a group on an H100, for tiles of 64 rows or more; a B200's.
+TENSOR_CORES = ("mma.sync", "wgmma", "tcgen05")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Resource:
         aligned: compiled for operands whose rows begin at multiples of 16 elements.
         stages: that the configuration asks to have in flight.
         pipelined: loads go on while the program computes.
+        tensor_cores: which of their instructions it has.
     """
 
     kernel: str
@@ -60,6 +63,7 @@ class Resource:
     aligned: bool
     stages: int
     pipelined: bool
+    tensor_cores: tuple[str, ...] = ()
 
 
 def resources(operations: Sequence[str] = tuple(OPERATIONS), capabilities: Sequence[int] = CAPABILITIES) -> list[Resource]:
@@ -96,6 +100,7 @@ def _compiled(variant: Variant, cc: int) -> Iterator[Resource]:
             variant.aligned,
             configuration.num_stages,
             any(word in made.asm["ptx"] for word in PIPELINED),
+            tuple(word for word in TENSOR_CORES if word in made.asm["ptx"]),
         )
 
 

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import Size, list_sizes
-from modelgpt_edge.architecture.choice import choose_size, require_fit
-from modelgpt_edge.architecture.cost import Columns
 from modelgpt_edge.build_options import check_generator, check_options
-from modelgpt_edge.compile.compiler import Compiled, compile_child
-from modelgpt_edge.compile.contents import describe, package_files
-from modelgpt_edge.compile.package import check_place, write_package
-from modelgpt_edge.data.cells import read_words
-from modelgpt_edge.data.profile import Profile, profile
-from modelgpt_edge.data.sources import Source, open_source
-from modelgpt_edge.data.table import Rows, Table, open_table, read_rows
-from modelgpt_edge.errors import BudgetError, InputError, nearest
+from modelgpt_edge.compile.package import check_place
+from modelgpt_edge.errors import InputError
 from modelgpt_edge.frontier import Point, make_frontier
 from modelgpt_edge.limits import NO_LIMITS, Limits
+from modelgpt_edge.looking import look
 from modelgpt_edge.manifest import Manifest
-from modelgpt_edge.parameters.emissions import require_known
-from modelgpt_edge.parameters.generate import Generated, generate, score_rows
-from modelgpt_edge.parameters.prepare import sketch_encoder
-from modelgpt_edge.parameters.units import DRAW
-from modelgpt_edge.parameters.widths import Scored, score_widths
-from modelgpt_edge.report import build_report, remarks
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes_asked import check_classes
-from modelgpt_edge.requirement.drivers.write import write_requirement
-from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.text_columns import TextColumns, find_texts
-from modelgpt_edge.targets.backends import backends_of, require_toolchain
-from modelgpt_edge.targets.native.toolchain import warm
+from modelgpt_edge.table_pipeline import Understood, build_table, understand
+from modelgpt_edge.targets.backends import backends_of
 from modelgpt_edge.targets.registry import find_target
-from modelgpt_edge.targets.target import Target
 
 if TYPE_CHECKING:
     from modelgpt_edge.runtime.model import Model
 
 Progress = Callable[[str, float], None]
-MANY_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -67,28 +46,6 @@ class Built:
         from modelgpt_edge.runtime.model import load
 
         return load(self.path, variant)
-
-
-@dataclass(frozen=True)
-class Understood:
-    """A request with its data looked at: the table, what is asked of it, and the sizes that the model could have.
-
-    Attributes:
-        columns: names of the table's columns but the label.
-        notes: what the user should know.
-    """
-
-    table: Table
-    requirement: Requirement
-    targets: tuple[Target, ...]
-    sizes: list[Size]
-    columns: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def limited(self) -> bool:
-        """Whether a smaller model is worth having: the task or an option names a limit, or a device has little flash."""
-        return self.requirement.limits.any or any(t.flash_bytes is not None for t in self.targets)
 
 
 def build(
@@ -145,7 +102,6 @@ def build(
     Raises:
         ModelgptEdgeError: with what is wrong, where, the value seen and the cure; nothing is written then.
     """
-    start = time.perf_counter()
     place = Path(out)
     check_place(place, force)
     check_options(seed, draws, finetune)
@@ -179,52 +135,7 @@ def build(
         manifest, report = build_texts(request, looked.texts, looked.profile, place, backends, force, progress)
         return Built(place, manifest, report)
     check_generator(generator)
-    understood = understand(request, looked)
-    table, requirement, targets, sizes = understood.table, understood.requirement, understood.targets, understood.sizes
-    test = None if request.test is None else _test_rows(request, requirement)
-    require_fit(sizes)
-    if generator == "trained":
-        require_known(requirement.schema.classes)
-    for device in targets:
-        require_toolchain(device, backends_of(device, backends))  # told before any work
-    # The C template takes a second to compile on a new machine: that runs beside the generation.
-    for device in targets:
-        if "native" in device.backends:
-            warm(device)
-    scored = score_widths(
-        table,
-        _widths(sizes, understood.limited, len(requirement.schema.classes)),
-        seed,
-        lambda share: progress("scoring sizes", share),
-    )
-    generated, compiled, skipped = _first_that_fits(
-        _trials(sizes, scored, understood.limited),
-        lambda units: generate(
-            table, units, draws, seed, progress, generator if any(units) else "linear", finetune=float(finetune)
-        ),
-        lambda made: compile_child(
-            made.child, made.unfused, table.sample, targets, version("modelgpt-edge"), requirement.limits, backends, progress
-        ),
-    )
-    architecture = next(s.architecture for s in sizes if s.architecture.units == generated.child.units.count)
-    scores = generated.scores if test is None else score_rows(generated, *test)
-    notes = (*understood.notes, *remarks(requirement, generated, test is not None), *skipped, *compiled.notes)
-    frontier = make_frontier(sizes, scored, architecture, generated.scores.child)
-    progress("writing", 0)
-    manifest = describe(
-        requirement,
-        understood.columns,
-        architecture,
-        generated,
-        scores,
-        compiled,
-        seed,
-        _chooser(generator, generated.generator),
-    )
-    write_package(place, package_files(manifest, generated, compiled, frontier, notes), force)
-    report = build_report(
-        place, manifest, generated, compiled, frontier, understood.limited, notes, time.perf_counter() - start
-    )
+    manifest, report = build_table(request, understand(request, looked), place, backends, float(finetune), force, progress)
     return Built(place, manifest, report)
 
 
@@ -267,69 +178,6 @@ def plan(
     return understood, make_frontier(understood.sizes, {}, None, None)
 
 
-@dataclass(frozen=True)
-class Looked:
-    """The data, read through once.
-
-    Attributes:
-        source, profile: None where there is no data.
-        texts: where texts and labels are; None for a table.
-    """
-
-    source: Source | None
-    profile: Profile | None
-    texts: TextColumns | None
-
-
-def look(request: Request) -> Looked:
-    """Look at the data, and tell a task about texts from one about a table.
-
-    Raises:
-        InputError: there is neither data nor classes, or they don't fit together.
-    """
-    if not request.task.strip():
-        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
-    if request.data is None:
-        if not request.classes:
-            cure = "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any."
-            raise InputError("there is nothing to make a model from", where="--data", cure=cure)
-        asked = {"--label": request.label, "--text": request.texts}
-        idle = next((option for option, value in asked.items() if value), None)
-        if idle is not None:
-            cure = "Give --data FILE, or leave it out."
-            raise InputError("this option is about data, and there is none", where=idle, seen=asked[idle], cure=cure)
-        return Looked(None, None, None)
-    source = open_source(request.data)
-    facts = profile(source, request.seed)
-    texts = find_texts(request.texts, request.label, request.task, facts)
-    if texts is None and (request.classes or request.encoder is not None):
-        option = "--classes" if request.classes else "--encoder"
-        cure = "Name the column of texts by --text, or leave the option out."
-        raise InputError("this data is a table, and the option is for texts", where=option, seen=source.name, cure=cure)
-    return Looked(source, facts, texts)
-
-
-def understand(request: Request, looked: Looked) -> Understood:
-    """Say what is asked of a table.
-
-    Raises:
-        InputError: an option names what isn't there, or the table has nothing to learn from.
-    """
-    source, facts = looked.source, looked.profile
-    if source is None or facts is None:
-        raise InputError("a table is needed", where="--data", cure="Give --data FILE.")
-    requirement = write_requirement(request, facts)
-    schema, limits = requirement.schema, requirement.limits
-    table = open_table(source, facts, schema)
-    targets = tuple(find_target(name) for name in requirement.targets)
-    encoded = Columns.of(sketch_encoder(table.sample, schema))
-    sizes = list_sizes(encoded, max(1, len(schema.classes)), request.draws, targets, limits)
-    if request.generator == "linear":
-        sizes = sizes[-1:]
-    columns = tuple(c for c in source.columns if c != schema.label.name)
-    return Understood(table, requirement, targets, sizes, columns, (*facts.notes, *requirement.notes, *table.notes))
-
-
 def _names(target: str | Sequence[str]) -> tuple[str, ...]:
     """Canonical names of the targets asked for."""
     return tuple(find_target(name).name for name in _listed(target))
@@ -337,63 +185,3 @@ def _names(target: str | Sequence[str]) -> tuple[str, ...]:
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _widths(sizes: list[Size], limited: bool, outputs: int) -> list[int]:
-    """Sizes that are scored: those that can be distilled from one draw.
-
-    Without a limit a table of very many classes has only its own score: solving their heads for the picture's sake takes longer
-    than generating the model.
-    """
-    if not limited and outputs > MANY_CLASSES:
-        return []
-    return [s.architecture.units for s in sizes if s.architecture.units <= DRAW.total]
-
-
-def _trials(sizes: list[Size], scored: Mapping[int, Scored], limited: bool) -> list[Sequence[int]]:
-    """Hidden units to generate, from the first trial on: what a limit's choice allows, or else the smallest faithful child."""
-    if limited:
-        choice = choose_size(sizes, {units: s.losses for units, s in scored.items()})
-        return [(size.architecture.units,) for size in choice]
-    return [[s.architecture.units for s in reversed(sizes) if s.architecture.units] or (0,)]
-
-
-def _first_that_fits(
-    trials: Sequence[Sequence[int]], make: Callable[[Sequence[int]], Generated], compile_it: Callable[[Generated], Compiled]
-) -> tuple[Generated, Compiled, tuple[str, ...]]:
-    """The first trial, or the next smaller one where what was compiled breaks a limit that its estimate kept, and why."""
-    skipped: tuple[str, ...] = ()
-    for units in trials[:-1]:
-        generated = make(units)
-        try:
-            return generated, compile_it(generated), skipped
-        except BudgetError as error:
-            skipped += (f"A model of {generated.child.units.count:,} hidden units was made and left: {error}",)
-    generated = make(trials[-1])
-    return generated, compile_it(generated), skipped
-
-
-def _chooser(asked: str | None, made: str) -> str:
-    """Who chose the generator: the user, unless limits left no room for hidden units; or the guard."""
-    if asked is None:
-        return "guard"
-    return "user" if made == asked else "limits"
-
-
-def _test_rows(request: Request, requirement: Requirement) -> tuple[Rows, str]:
-    """The user's own test rows, and how to name them; rows without a label are left out, classes never seen stay."""
-    source = open_source(request.test)
-    schema = requirement.schema
-    needed = [c.name for c in (*schema.columns, schema.label)]
-    absent = next((name for name in needed if name not in source.columns), None)
-    if absent is not None:
-        cure = nearest(absent, source.columns)
-        raise InputError("the test table has no such column", where=f"--test {source.name}", seen=absent, cure=cure)
-    parts = []
-    for chunk in source.chunks():
-        rows = read_rows(chunk, schema)
-        parts.append(rows.take(read_words(chunk[schema.label.name]) != "" if schema.classes else rows.labelled))
-    rows = Rows.join(parts)
-    if not len(rows):
-        raise InputError("no row of the test table has a label", where=f"--test {source.name}", cure="Give labelled rows.")
-    return rows, f"the test table {Path(source.name).name}"

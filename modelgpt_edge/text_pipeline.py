@@ -96,7 +96,8 @@ def build_texts(
     test = None if request.test is None else _test_rows(request, requirement)
     if test is not None:
         generated = _scored(encoder, generated, test, f"the test table {Path(str(request.test)).name}")
-    source = TextSource(encoder, generated.head, schema.classes, version("modelgpt-edge"), pairs is not None)
+    names = tuple(c.name for c in schema.columns)
+    source = TextSource(encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
     probe = examples if len(examples.labels) else _stand_ins(encoder, generated)
     compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
     notes += [*compiled.notes, *_remarks(generated)]
@@ -105,7 +106,7 @@ def build_texts(
     chosen_by = "words" if not len(examples.labels) else "guard" if request.generator is None else "user"
     manifest = describe_text(
         requirement,
-        columns or tuple(c.name for c in schema.columns),
+        columns or names,
         encoder.files,
         generated,
         compiled,

@@ -45,6 +45,21 @@ class Availability:
     checks: tuple[Check, ...] = ()
 
 
+@dataclass(frozen=True)
+class TextFacts:
+    """What a device must know to feed a graph of token ids and to name what comes out.
+
+    Attributes:
+        columns: name of the text's column, or of both of a pair.
+        tokens: most of a text; words: size of the vocabulary, by which ids of a pair's second text are raised.
+    """
+
+    columns: tuple[str, ...]
+    classes: tuple[str, ...]
+    tokens: int
+    words: int
+
+
 class Source(Protocol):
     """A model to compile, in the forms that backends take."""
 
@@ -55,6 +70,10 @@ class Source(Protocol):
     @property
     def child(self) -> Child:
         """The generated model as arrays; a backend that takes tables alone may ask for it."""
+
+    @property
+    def texts(self) -> TextFacts:
+        """Of a model of texts; a backend that takes the front ``tokens`` may ask for it."""
 
     @property
     def beside(self) -> Mapping[str, bytes]:

@@ -19,7 +19,7 @@ from modelgpt_edge.kernels.ahead import Resource
 from modelgpt_edge.kernels.bench.cases import KERNELS, Case, cases
 from modelgpt_edge.kernels.bench.checks import Check, check
 from modelgpt_edge.kernels.bench.measure import measure
-from modelgpt_edge.kernels.bench.models import Served, measure_models
+from modelgpt_edge.kernels.bench.models import Served
 from modelgpt_edge.kernels.bench.processes import compile_ahead, interpret
 from modelgpt_edge.kernels.bench.roofs import Roofs, measure_roofs, sheet
 from modelgpt_edge.kernels.bench.rows import Row, geometric_mean, goals, worst
@@ -33,6 +33,7 @@ from modelgpt_edge.kernels.tune import tune
 COMPILE_UNTIL, BASELINES_UNTIL = 45.0, 65.0
 Say = Callable[[str], None]
 Keep = Callable[[dict[str, Any]], None]
+Serve = Callable[[], list[Served]]
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ class Report:
         }
 
 
-def run(kernels: Sequence[str], say: Say, keep: Keep) -> Report:
+def run(kernels: Sequence[str], say: Say, keep: Keep, serve: Serve) -> Report:
     """Check and time some kernels.
 
     Args:
         keep: takes each row as JSON values as soon as it is measured, with where and of which kernel, so that a run that is
             ended loses nothing.
+        serve: counts models end to end; GateError where that can't be done.
 
     Raises:
         GateError: a check is red, or a kernel doesn't compile.
@@ -122,7 +124,7 @@ def run(kernels: Sequence[str], say: Say, keep: Keep) -> Report:
     if set(kernels) == set(KERNELS):
         say(f"{time.perf_counter() - began:5.1f} s: models end to end ...")
         try:
-            models = measure_models()
+            models = serve()
         except GateError as error:
             unserved = str(error)
             say(unserved)

@@ -49,12 +49,13 @@ def command(bench: str, out: str | None, kernel: str | None, fail_below: str | N
             raise TargetUnavailableError(f"the kernels need {package}, which isn't installed", where="bench", cure=INSTALL)
     from modelgpt_edge.kernels.bench.files import append_row, write_report
     from modelgpt_edge.kernels.bench.run import run
+    from modelgpt_edge.server.measuring import measure_models
 
     def keep(row: dict[str, Any]) -> None:
         if folder is not None:
             append_row(folder, row)
 
-    report = run(KERNELS if kernel is None else (kernel,), _say, keep)
+    report = run(KERNELS if kernel is None else (kernel,), _say, keep, measure_models)
     if folder is not None:
         write_report(report, folder)
     if as_json:

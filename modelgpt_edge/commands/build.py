@@ -151,7 +151,7 @@ def command(
     if dry_run and data is not None:
         _dry_run(task, data, label, kind, targets, backends, draws, limits, driver, private, as_json)
         return
-    place = out or (DEFAULT_OUT if data is None else Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge")
+    place = _named_after(data) if out is None else out
 
     def locally(progress: Progress) -> dict[str, Any]:
         from modelgpt_edge import build
@@ -198,6 +198,11 @@ def command(
     else:
         told = texts_text if report["requirement"]["modality"] == "text" else build_text
         click.echo(told(report, targets))
+
+
+def _named_after(data: str | None) -> str:
+    """Where a package goes that nothing is said of."""
+    return DEFAULT_OUT if data is None else Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge"
 
 
 def _first_that_answers(

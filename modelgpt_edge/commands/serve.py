@@ -11,6 +11,7 @@ import click
 from modelgpt_edge.commands.options import JSON, TOKEN_FILE
 from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
 from modelgpt_edge.requirement.option_quantities import read_bytes, read_seconds
+from modelgpt_edge.server.settings import BATCH, DEVICE_BATCH, DEVICE_QUEUE, QUEUE, TORCH_CPU, WORKERS, Settings
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "threadpoolctl")
 ENGINES = ("local", "ray")
@@ -26,13 +27,15 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 @click.option(
     "--queue",
     type=int,
-    default=128,
-    show_default=True,
     metavar="N",
-    help="Requests for weights that are accepted and not yet answered; the next is told to come again.",
+    help="Requests for weights that are accepted and not yet answered; the next is told to come again. "
+    f"Default: {QUEUE}, and on a device {DEVICE_QUEUE}.",
 )
 @click.option(
-    "--batch", type=int, metavar="N", help="Most models of one launch; 1: one at a time. Default: 32, and on a device 64."
+    "--batch",
+    type=int,
+    metavar="N",
+    help=f"Most models of one launch; 1: one at a time. Default: {BATCH}, and on a device {DEVICE_BATCH}.",
 )
 @click.option(
     "--wait-ms", type=float, default=4, show_default=True, metavar="MS", help="How long an idle launch waits for company."
@@ -56,10 +59,10 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 )
 @click.option(
     "--device",
-    default="cpu",
+    default=WORKERS,
     show_default=True,
     metavar="NAME",
-    help="Where heads are solved: cpu, by the workers; cuda, cuda:1.",
+    help=f"Where heads are solved: {WORKERS}, by the workers; cuda, cuda:1.",
 )
 @click.option(
     "--engine", default="local", show_default=True, metavar="NAME", help="local: this machine's cores; ray: a Ray cluster's."
@@ -78,7 +81,7 @@ def command(
     port: int,
     token_file: str | None,
     max_body: str,
-    queue: int,
+    queue: int | None,
     batch: int | None,
     wait_ms: float,
     timeout: str,
@@ -106,9 +109,8 @@ def command(
         if engine != "ray" and value is not None:
             raise InputError("this is an option of Ray's", where=option, seen=value, cure="Give --engine ray as well.")
     _require("serve", "serving", NEEDED)
-    if device != "cpu":
+    if device != WORKERS:
         from modelgpt_edge.server.device import require_device
-        from modelgpt_edge.server.settings import TORCH_CPU
 
         if engine != "ray":
             require_device(device)
@@ -123,26 +125,30 @@ def command(
         raise InputError("this is no time to wait", where="--wait-ms", seen=wait_ms, cure="Give 0 to 1000 milliseconds.")
     from modelgpt_edge.server.ray_cluster import read_cluster
     from modelgpt_edge.server.serving import serve
-    from modelgpt_edge.server.settings import Settings
     from modelgpt_edge.server.token import read_token
 
     cluster = read_cluster(replicas, address) if engine == "ray" else None
-    token = read_token(token_file)
+    token, allowed = read_token(token_file), tuple(map(_host, allow_host))
     settings = Settings(
         token=token,
         max_body=read_bytes("--max-body", max_body) or 0,
-        queue=queue,
-        batch=(32 if device == "cpu" else 64) if batch is None else batch,
+        queue=(QUEUE if device == WORKERS else DEVICE_QUEUE) if queue is None else queue,
+        batch=(BATCH if device == WORKERS else DEVICE_BATCH) if batch is None else batch,
         wait=wait_ms / 1000,
         timeout=read_seconds("--timeout", timeout),
         build_timeout=read_seconds("--build-timeout", build_timeout),
         workers=(1 if cluster else os.cpu_count() or 1) if workers is None else workers,
         device=device,
         worker_memory=read_bytes("--worker-memory", worker_memory),
-        hosts=(*LOCAL, *map(_host, allow_host)) if allow_host or (token is None and host in LOCAL) else (),
+        hosts=(*LOCAL, *allowed) if allowed or (token is None and host in LOCAL) else (),
+        pages=allowed,
     )
     if token is None and host not in LOCAL:
         click.echo(f"warning: anybody who reaches {host} may use this server: give --token-file", err=True)
+    if cluster is not None and cluster.address is None:
+        what = "Ray Serve's replicas listen at every address of this machine, each at a port of its own"
+        told = os.environ.get("RAY_AUTH_MODE", "token") == "token"
+        click.echo(f"warning: {what}{'; they ask for a token' if told else ', and RAY_AUTH_MODE lets everybody in'}", err=True)
     serve(settings, host, port, as_json, cluster)
 
 

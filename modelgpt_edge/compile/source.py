@@ -13,7 +13,7 @@ from modelgpt_edge.child import CLIP, Child, Floats, Ints
 from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.precision import Precision
-from modelgpt_edge.targets.backend import Backend, Source
+from modelgpt_edge.targets.backend import Backend, Source, TextFacts
 from modelgpt_edge.targets.target import Target
 
 
@@ -47,6 +47,11 @@ class ChildSource:
     _made: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)
     front = "packed"
     emulated_rows = 256
+
+    @property
+    def texts(self) -> TextFacts:
+        """There are none: backends that ask for them take the front ``tokens``."""
+        raise TypeError("a table's child takes no texts")
 
     @property
     def beside(self) -> Mapping[str, bytes]:

@@ -36,7 +36,8 @@ def compile_target(
     candidates: list[Candidate] = []
     missing: dict[str, TargetUnavailableError] = {}
     names = backends_of(target, wanted)
-    for name in names if wanted else ([n for n in names if source.front in BACKENDS[n].fronts] or names):
+    able = names if wanted else ([n for n in names if source.front in BACKENDS[n].fronts] or names)
+    for name in able:
         backend = BACKENDS[name]
         try:
             _require_front(backend, source)
@@ -54,6 +55,8 @@ def compile_target(
     if not candidates:
         raise next(iter(missing.values()))
     notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]
+    if target.sm is not None and names[0] not in able:
+        notes.append(f"{target.name} runs it on its processor: {names[0]} doesn't take models of texts yet.")
     proxies = [(c, c.facts["proxy"]) for c in candidates if "proxy" in c.facts]
     notes += [_proxy_note(c, p) for c, p in proxies if c.kept]
     unseen = {c.note for c in candidates if c.kept and c.checked != target.checked and c.note}

@@ -10,6 +10,7 @@ from modelgpt_edge.child import Child
 from modelgpt_edge.child_file import read_child
 from modelgpt_edge.embed.columns import AppColumn, app_columns
 from modelgpt_edge.embed.readme import EXAMPLE, README, example_rows, readme
+from modelgpt_edge.embed.text_app import text_app
 from modelgpt_edge.embed.writing import ORIGIN, check_place, origin, write_app
 from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
 from modelgpt_edge.manifest import Variant
@@ -52,7 +53,8 @@ def embed(
         force: replace an app that lies at `out`.
 
     Raises:
-        InputError: an unknown language, a variant that the language can't take, or a place that can't be written.
+        InputError: an unknown language, or none for such a model, a variant that it can't take, or a place that can't be
+            written.
         PackageError: the package is damaged, or has no such variant.
     """
     tongue = find_language(language)
@@ -60,15 +62,19 @@ def embed(
     check_place(place, force)
     package = open_package(package_path)
     chosen = None if variant is None else named_variant(package, variant)
-    schema = package.manifest.requirement.schema.columns
-    child = read_child(package.child)
-    columns = app_columns(child, schema)
-    sentence = package.manifest.requirement.sentence
-    files, used = _sources(tongue, package, child, columns, chosen)
+    requirement = package.manifest.requirement
+    if requirement.modality == "text":
+        files, used = text_app(package, tongue, chosen)
+    else:
+        child = read_child(package.child)
+        columns = app_columns(child, requirement.schema.columns)
+        files, used = _sources(tongue, package, child, columns, chosen)
+        files |= {
+            README: readme(tongue, requirement.sentence, child, columns).encode(),
+            EXAMPLE: example_rows(columns).encode(),
+        }
     files |= {
-        README: readme(tongue, sentence, child, columns).encode(),
-        EXAMPLE: example_rows(columns).encode(),
-        ORIGIN: origin(version=version("modelgpt-edge"), package=package.path.resolve().name, language=tongue, variant=used),
+        ORIGIN: origin(version=version("modelgpt-edge"), package=package.path.resolve().name, language=tongue, variant=used)
     }
     write_app(place, files, force)
     names = tuple(sorted(name for name in files if "/" not in name))

@@ -27,7 +27,7 @@ def javascript_files(child: Child, columns: Sequence[AppColumn], schema: Sequenc
         graph: packed ONNX.
     """
     static = resources.files(__package__).joinpath("javascript")
-    values = "\n".join(f"  {_json(c.name)}: {_value(c)}," for c in columns)
+    values = "\n".join(f"  {json_literal(c.name)}: {_value(c)}," for c in columns)
     return {
         MODEL: graph,
         FACTS: page_facts(child, schema),
@@ -38,10 +38,10 @@ def javascript_files(child: Child, columns: Sequence[AppColumn], schema: Sequenc
 
 
 def _value(column: AppColumn) -> str:
-    return column.typical.replace(",", ".") if column.type == "number" else _json(column.typical)
+    return column.typical.replace(",", ".") if column.type == "number" else json_literal(column.typical)
 
 
-def _json(text: str) -> str:
+def json_literal(text: str) -> str:
     """A text as JavaScript; "__proto__" as a plain key would set the object's prototype."""
     literal = json.dumps(text, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return f"[{literal}]" if text == "__proto__" else literal

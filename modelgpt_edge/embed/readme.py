@@ -11,6 +11,7 @@ from modelgpt_edge.child import Child
 from modelgpt_edge.embed.columns import AppColumn
 from modelgpt_edge.embed.filling import fill
 from modelgpt_edge.requirement.wording import clean, spoken
+from modelgpt_edge.targets.backend import TextFacts
 
 README, EXAMPLE = "README.md", "example.csv"
 FEW = 6  # classes that are named one by one
@@ -21,6 +22,18 @@ def readme(language: str, sentence: str, child: Child, columns: Sequence[AppColu
     rows = [f"| {_cell(c.name)} | `{c.field}` | {c.type} | {_cell(c.typical)} |" for c in columns]
     values = {"SENTENCE": _cell(sentence, 300), "GIVES": _gives(child.classes), "COLUMNS": "\n".join(rows)}
     return fill(_template(language), values)
+
+
+def text_readme(sentence: str, facts: TextFacts) -> str:
+    """``README.md`` of an app around a model of texts."""
+    columns = " and ".join(f"the column {_cell(name)}" for name in facts.columns)
+    values = {
+        "SENTENCE": _cell(sentence, 300),
+        "GIVES": _gives(facts.classes),
+        "COLUMNS": columns,
+        "TOKENS": str(facts.tokens),
+    }
+    return fill(_template("javascript_text"), values)
 
 
 def commands(language: str) -> list[str]:

@@ -7,66 +7,19 @@ a table gets the same bits in whatever company. Nothing that a build imports may
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch  # noqa: TID251 - for the GPU server, as the kernels
 
 from modelgpt_edge.child import Floats, Units
-from modelgpt_edge.errors import InputError
 from modelgpt_edge.kernels.gram import gram
 from modelgpt_edge.kernels.gram.batch import BatchUnits, Sums
 from modelgpt_edge.kernels.ragged import Ragged
 from modelgpt_edge.kernels.transfer import send
 from modelgpt_edge.parameters.batched_launch import Draw, Launch, Size
-from modelgpt_edge.parameters.floor import Emission, Heads
-from modelgpt_edge.parameters.prepare import Prepared
-from modelgpt_edge.parameters.units import Widths, draw_units
-
-
-def emit_batch(
-    tables: Sequence[tuple[Prepared, Floats]],
-    widths: Widths,
-    draws: int,
-    seeds: Sequence[int | np.random.Generator],
-    device: torch.device,
-    workers: int = 1,
-) -> list[Emission]:
-    """Emit the floor for prepared rows and targets of many tables, each as by `emit_floor`.
-
-    Args:
-        tables: with one-hot classes (N, K), or standardised values (N, 1); N is 2 or more.
-        draws: 0 for the plain linear model, as by `emit_linear`.
-        seeds: one a table, or the generator itself, which has then drawn what `emit_floor` would have drawn.
-        workers: threads that share the drawing; the result doesn't depend on it.
-
-    Raises:
-        InputError: a table that isn't finite, whose parts don't fit together, or whose heads aren't finite; it is named by its
-            place.
-    """
-    if len(seeds) != len(tables):
-        raise InputError("another number of seeds than tables", where="seeds", seen=len(seeds), cure=f"Give {len(tables)}.")
-    for place, (ready, targets) in enumerate(tables):
-        _check(f"table {place}", ready.encoded, targets)
-
-    def drawn(place: int) -> Units:
-        ready, targets = tables[place]
-        if not draws:
-            return Units.none(ready.encoded.shape[1])
-        return draw_units(ready.encoded, targets, ready.relevance, widths, draws, np.random.default_rng(seeds[place]))
-
-    with ThreadPoolExecutor(workers) as pool:
-        units = list(pool.map(drawn, range(len(tables))))
-    each = max(1, draws)
-    drawings = [Drawn(r.encoded, y, tuple(u.part(d, each) for d in range(each))) for (r, y), u in zip(tables, units)]
-    emissions = []
-    for place, ((ready, _), own, heads) in enumerate(zip(tables, units, solve_batch(drawings, widths, device))):
-        if heads is None:
-            cure = "Rescale columns of extreme values."
-            raise InputError("the heads can't be solved", where=f"table {place}", cure=cure)
-        emissions.append(Emission(ready.encoder, own, heads))
-    return emissions
+from modelgpt_edge.parameters.floor import Heads
+from modelgpt_edge.parameters.units import Widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +44,6 @@ def solve_batch(tables: Sequence[Drawn], widths: Widths, device: torch.device) -
         solved = tuple(h for h in mine if h is not None)
         found.append(solved if len(solved) == len(mine) else None)
     return found
-
-
-def _check(where: str, encoded: Floats, targets: Floats) -> None:
-    seen = [(array.dtype.name, array.shape) for array in (encoded, targets)]
-    rows = len(encoded)
-    if any(kind != "float32" or len(shape) != 2 or shape[0] != rows or not shape[1] for kind, shape in seen) or rows < 2:
-        cure = "Give encoded rows (N, D) and targets (N, K), float32, of two rows or more."
-        raise InputError("rows and targets don't fit together", where=where, seen=seen, cure=cure)
-    for name, array in (("encoded", encoded), ("targets", targets)):
-        if not np.isfinite(array).all():
-            row = int(np.argmax(~np.isfinite(array).all(1)))
-            cure = "Fill gaps before you encode, and clip infinities."
-            raise InputError(f"{name}: a value is no finite number", where=where, seen=f"row {row}", cure=cure)
 
 
 def _solve_all(work: Sequence[Draw], widths: Widths, device: torch.device) -> list[Heads | None]:

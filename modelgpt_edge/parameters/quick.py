@@ -58,26 +58,6 @@ class Begun:
         return Units.none(self.ready.encoder.width), *(self.units.part(d, self.draws) for d in range(self.draws))
 
 
-def emit_child(
-    table: Table,
-    units: Sequence[int],
-    draws: int,
-    seed: int,
-    generator: str = "floor",
-    blend: Blend = EVEN,
-    encoder: Encoder | None = None,
-) -> Child:
-    """Emit a child from a table's sample, which of a small table is all of it; on one thread.
-
-    Args:
-        units: hidden units to try, as for `generate`; 0 alone is the plain linear model.
-        generator: ``floor``, ``linear`` or ``trained``.
-        encoder: one that is fitted already and is kept.
-    """
-    begun = begin_child(table, units, draws, seed, generator, blend, encoder)
-    return finish(begun, solve(begun))
-
-
 def begin_child(
     table: Table,
     units: Sequence[int],
@@ -87,7 +67,13 @@ def begin_child(
     blend: Blend = EVEN,
     encoder: Encoder | None = None,
 ) -> Begun:
-    """The first step of `emit_child`."""
+    """The first step, from a table's sample, which of a small table is all of it.
+
+    Args:
+        units: hidden units to try, as for `generate`; 0 alone is the plain linear model.
+        generator: ``floor``, ``linear`` or ``trained``.
+        encoder: one that is fitted already and is kept.
+    """
     rows, schema = table.sample, table.schema
     if generator == "trained":
         require_known(schema.classes)

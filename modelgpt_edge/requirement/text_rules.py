@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelgpt_edge.data.profile import Profile
+from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes import find_classes
 from modelgpt_edge.requirement.classes_asked import require_two
 from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.kind import FEW_VALUES, mostly_numbers
 from modelgpt_edge.requirement.limits import read_limits
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import choose_targets
@@ -30,7 +31,7 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
     Raises:
         InputError: there is one class, or too many, or data and options don't fit together.
     """
-    if request.kind not in (None, "classification"):
+    if request.kind is not None and request.kind.strip().casefold() != "classification":
         cure = "Leave out --kind: texts are told apart by classes."
         raise InputError("texts are classified, nothing else", where="--kind", seen=request.kind, cure=cure)
     classes = request.classes
@@ -47,6 +48,8 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
         )
         rows = 0
     else:
+        if request.kind is None and not classes:
+            _refuse_amounts(found.label.profile)
         names, class_notes = _classes(classes, found)
         notes += [*found.notes, *found.label.notes, *class_notes]
         used = {found.label.profile.name, *(c.name for c in found.texts)}
@@ -75,6 +78,15 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
         driver="rules",
         meanings={name: meaning for name, meaning in classes.items() if meaning},
     )
+
+
+def _refuse_amounts(label: ColumnProfile) -> None:
+    """InputError where a label is amounts; whole numbers that repeat are classes, however many."""
+    scattered = label.distinct > FEW_VALUES and 2 * label.distinct > label.present
+    if label.date_format or (mostly_numbers(label) and not label.boolean and (not label.whole or scattered)):
+        cure = "Pass --kind classification to take each value as a class, or another column by --label."
+        where = f"label column {shown(label.name)}"
+        raise InputError("models of texts tell classes, and this label is amounts", where=where, seen=label.example, cure=cure)
 
 
 def _classes(asked: Mapping[str, str], found: TextColumns) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -31,10 +31,10 @@ class Package:
 
     @property
     def child(self) -> Path:
-        """Path of a table's generated arrays, which new forms are made from; InputError for texts, which have none."""
+        """Path of a table's generated arrays, which new weights are put in; InputError for texts, which have none."""
         if self.manifest.requirement.modality == "text":
             cure = "Build it anew from the new texts; in Python, modelgpt_edge.load() runs it as it is."
-            raise InputError("models of texts can't be refitted or embedded yet", where=str(self.path), cure=cure)
+            raise InputError("models of texts can't be refitted yet", where=str(self.path), cure=cure)
         return self.file(CHILD)
 
 

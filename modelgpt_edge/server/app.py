@@ -57,7 +57,7 @@ def create_app(settings: Settings, emitter: Emitter | None = None) -> FastAPI:
             await service.close()
 
     async def own_page(request: Request) -> None:
-        require_own_page(settings.hosts, settings.token, request.headers)
+        require_own_page(settings.hosts, settings.pages, settings.token, request.headers)
 
     app = FastAPI(
         title="modelgpt-edge",

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from modelgpt_edge.errors import PackageError
 
+BLOCK = 1 << 20
 CURE = "Don't use this archive: get it from where you trust."
 
 
-def folder_files(folder: Path) -> dict[str, bytes]:
-    """A folder's files by their paths in it, in order."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+def folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """A folder's files, read one after the other: their paths in it, in order, and what they hold."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """Files by path as a tar; the same files give the same bytes."""
+def tar_of(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Files, by their paths, as a tar; the same files give the same bytes."""
     out = io.BytesIO()
-    pack_into(out, files.items())
+    write_tar(out, files)
     return out.getvalue()
 
 
-def pack_into(out: BinaryIO, files: Iterable[tuple[str, bytes]]) -> None:
+def write_tar(out: BinaryIO, files: Iterable[tuple[str, bytes]]) -> None:
     """Write a tar, one file after the other as they come."""
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in files:
@@ -35,7 +36,15 @@ def pack_into(out: BinaryIO, files: Iterable[tuple[str, bytes]]) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
-def unpack(source: BinaryIO, most_bytes: int, most_files: int = 100_000) -> Iterator[tuple[str, bytes]]:
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """An open file from its beginning, a block at a time; it is closed at the end."""
+    with file:
+        file.seek(0)
+        while block := file.read(BLOCK):
+            yield block
+
+
+def read_tar(source: BinaryIO, most_bytes: int, most_files: int = 100_000) -> Iterator[tuple[str, bytes]]:
     """Names and contents of a tar's files, as they come.
 
     Raises:

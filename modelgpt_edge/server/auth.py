@@ -28,18 +28,19 @@ def require_token(token: str | None, header: str | None) -> None:
         raise RequestError(401, "the token is missing or wrong", where="Authorization", cure=cure, close=True)
 
 
-def require_own_page(hosts: Sequence[str], token: str | None, headers: Mapping[str, str]) -> None:
+def require_own_page(hosts: Sequence[str], pages: Sequence[str], token: str | None, headers: Mapping[str, str]) -> None:
     """RequestError for what a browser sends on behalf of another site's page.
 
     Args:
         hosts: names that may be asked for, in lower case; any where there are none.
+        pages: names whose pages may send requests; beside them, the very host and port that is asked for.
         token: no page of another site has it, so where there is one no origin is refused.
     """
     host, origin = headers.get("host", "").lower(), headers.get("origin")
     if hosts and _name(host) not in hosts:
         cure = "Ask for localhost, or start the server with --allow-host and this name."
         raise RequestError(403, "the server isn't asked by this name", where="Host", seen=host, cure=cure, close=True)
-    if token is None and origin is not None and origin.lower().partition("://")[2] not in (host, *hosts):
+    if token is None and origin is not None and origin.lower().partition("://")[2] not in (host, *pages):
         cure = "Start the server with a token, which that page then needs, or with --allow-host and the page's host."
         raise RequestError(403, "a page of another site sends this", where="Origin", seen=origin, cure=cure, close=True)
 

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
 R = TypeVar("R")
-# How fast the estimate of a job's time follows what is measured.
+# How fast the estimate of jobs answered a second follows what is measured.
 FOLLOW = 0.1
 
 
@@ -78,7 +79,8 @@ class Batcher(Generic[J, R]):
         self._queue: deque[Waiting[J, R]] = deque()
         self._arrived = asyncio.Event()
         self._accepted = 0
-        self._seconds_a_job = 0.0
+        # Means of what lies between the ends of two launches: seconds in which some were under way, and jobs answered.
+        self._seconds, self._answered, self._marked = 0.0, 0.0, 0.0
         self._flying: set[asyncio.Task[None]] = set()
 
     @property
@@ -89,7 +91,8 @@ class Batcher(Generic[J, R]):
     def require_room(self) -> None:
         """FullError where a job would be refused now."""
         if self._slots.locked():
-            raise FullError(max(1, math.ceil(self._seconds_a_job * self._room)))
+            seconds = self._room * self._seconds / self._answered if self._answered else 0.0
+            raise FullError(max(1, math.ceil(seconds)))
 
     async def submit(self, job: J, *, patient: bool = False) -> Answer[R]:
         """A job's answer; cancelling it takes the job back where it isn't launched yet.
@@ -123,13 +126,20 @@ class Batcher(Generic[J, R]):
             except asyncio.CancelledError:
                 self._lanes.release()
                 raise
-            task = asyncio.create_task(self._fly(batch))
+            if not self._flying:
+                self._marked = asyncio.get_running_loop().time()
+            task = asyncio.create_task(send(self._launch, batch, self._observe))
             self._flying.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(partial(self._landed, len(batch)))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, jobs: int, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
         self._lanes.release()
+        now = task.get_loop().time()
+        follow = FOLLOW if self._answered else 1.0
+        self._seconds += follow * (now - self._marked - self._seconds)
+        self._answered += follow * (jobs - self._answered)
+        self._marked = now
 
     async def _gather(self) -> list[Waiting[J, R]]:
         """The next jobs, at least one."""
@@ -150,12 +160,6 @@ class Batcher(Generic[J, R]):
             except asyncio.TimeoutError:  # nobody else came
                 continue
 
-    async def _fly(self, batch: list[Waiting[J, R]]) -> None:
-        start = asyncio.get_running_loop().time()
-        await send(self._launch, batch, self._observe)
-        took = (asyncio.get_running_loop().time() - start) / len(batch)
-        self._seconds_a_job += (FOLLOW if self._seconds_a_job else 1.0) * (took - self._seconds_a_job)
-
 
 async def send(
     launch: Callable[[Sequence[J]], Sequence[Future[R]]],
@@ -167,8 +171,8 @@ async def send(
     observe(len(batch))
     try:
         futures = launch([w.job for w in batch])
-    except MemoryError:
-        short = list(batch)
+    except MemoryError as error:
+        short = [(w, error) for w in batch]
     except Exception as error:  # a launch that fails as a whole: nobody may wait for it until their time is out
         for waiting in batch:
             if not waiting.answer.done():
@@ -176,31 +180,32 @@ async def send(
         return
     else:
         told = await asyncio.gather(*(_answer(w, f, len(batch), start) for w, f in zip(batch, futures)))
-        short = [w for w, done in zip(batch, told) if not done]
+        short = [(w, error) for w, error in zip(batch, told) if error is not None]
     if short and len(batch) == 1:
-        if not short[0].answer.done():
-            short[0].answer.set_exception(MemoryError())
+        waiting, lacking = short[0]
+        if not waiting.answer.done():
+            waiting.answer.set_exception(lacking)
         return
     middle = (len(short) + 1) // 2
     for half in (short[:middle], short[middle:]):
         if half:
-            await send(launch, half, observe)
+            await send(launch, [w for w, _ in half], observe)
 
 
-async def _answer(waiting: Waiting[J, R], future: Future[R], size: int, start: float) -> bool:
-    """Hand on one result; False where memory was short."""
+async def _answer(waiting: Waiting[J, R], future: Future[R], size: int, start: float) -> MemoryError | None:
+    """Hand on one result; the error where memory was short."""
     waiting.answer.add_done_callback(lambda answer: future.cancel() if answer.cancelled() else None)
     try:
         result = await asyncio.wrap_future(future)
-    except MemoryError:
-        return False
+    except MemoryError as error:
+        return error
     except asyncio.CancelledError:
         waiting.answer.cancel()
-        return True
+        return None
     except Exception as error:  # it is the job's to raise, not the batch's
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
-        return True
+        return None
     if not waiting.answer.done():
         waiting.answer.set_result(Answer(result, size, start - waiting.since))
-    return True
+    return None

@@ -40,6 +40,8 @@ ROWS = {
 }
 # Bytes a second that an upload must come at, on average: else a few who trickle would keep everybody out.
 SLOWEST = 16_000
+# Characters of a file's ending, such as .safetensors.
+LONGEST = 16
 ENDINGS = (*ROWS.values(), ".txt", ".ndjson", ".pq")
 
 
@@ -59,7 +61,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """What an upload may be.
 
     Attributes:
@@ -76,7 +78,9 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def stream(request: Request, folder: Path, limits: Limits, count: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+async def stream(
+    request: Request, folder: Path, limits: UploadLimits, count: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
     """A body's chunks, which go to a folder.
 
     Args:
@@ -112,12 +116,12 @@ async def stream(request: Request, folder: Path, limits: Limits, count: Callable
         yield chunk
 
 
-def _too_long(seen: int, limits: Limits) -> RequestError:
+def _too_long(seen: int, limits: UploadLimits) -> RequestError:
     cure = f"Send at most {limits.bytes:,} bytes, such as fewer rows or Parquet, or start the server with a larger --max-body."
     return RequestError(413, "the body is too long", where="body", seen=f"{seen:,} bytes", cure=cure, close=True)
 
 
-async def save_rows(request: Request, folder: Path, limits: Limits, count: Callable[[int], None]) -> Upload:
+async def save_rows(request: Request, folder: Path, limits: UploadLimits, count: Callable[[int], None]) -> Upload:
     """Save a body of rows, or a profile."""
     kind, name = content_type(request), _named(request)
     if kind == SAFETENSORS:
@@ -131,12 +135,14 @@ async def save_rows(request: Request, folder: Path, limits: Limits, count: Calla
     return await _save(request, folder / _file_name(name, ending or Path(name).suffix), "", kind, limits, count)
 
 
-async def save_body(request: Request, folder: Path, limits: Limits, count: Callable[[int], None]) -> Upload:
+async def save_body(request: Request, folder: Path, limits: UploadLimits, count: Callable[[int], None]) -> Upload:
     """Save a body as it is."""
     return await _save(request, folder / "body", "", content_type(request), limits, count)
 
 
-async def _save(request: Request, path: Path, name: str, kind: str, limits: Limits, count: Callable[[int], None]) -> Upload:
+async def _save(
+    request: Request, path: Path, name: str, kind: str, limits: UploadLimits, count: Callable[[int], None]
+) -> Upload:
     size = 0
     with path.open("wb") as file:
         async for chunk in stream(request, path.parent, limits, count):
@@ -147,7 +153,9 @@ async def _save(request: Request, path: Path, name: str, kind: str, limits: Limi
     return Upload(name, path, kind)
 
 
-async def save_parts(request: Request, folder: Path, limits: Limits, count: Callable[[int], None], most: int) -> list[Upload]:
+async def save_parts(
+    request: Request, folder: Path, limits: UploadLimits, count: Callable[[int], None], most: int
+) -> list[Upload]:
     """Save the files of a form, each in a folder of its own."""
     boundary = parse_options_header(request.headers.get("content-type"))[1].get(b"boundary", b"")
     parts = _Parts(folder, most)
@@ -249,4 +257,4 @@ def _file_name(given: str, ending: str) -> str:
     stem = PurePosixPath(given.replace("\\", "/")).name.removesuffix(Path(given).suffix)
     # At most 4 bytes a character, and 255 in a name.
     clean = re.sub(r"[^\w.-]+", "_", stem).strip(".")[:50] or "table"
-    return clean + re.sub(r"[^\w.]+", "", ending)[:10]
+    return clean + re.sub(r"[^\w.]+", "", ending)[:LONGEST]

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import Annotated, BinaryIO
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -16,11 +17,12 @@ from modelgpt_edge.errors import ModelgptEdgeError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.server import archive, bodies
+from modelgpt_edge.server.disk import writing
 from modelgpt_edge.server.errors import RequestError, error_json, status_of
 from modelgpt_edge.server.events import Told, event, progress_events
 from modelgpt_edge.server.jobs import BuildJob, Done, Refused, Result
 from modelgpt_edge.server.packages import NAME
-from modelgpt_edge.server.requests import gone, limits_of, service_of, while_here
+from modelgpt_edge.server.requests import gone, service_of, upload_limits, while_here
 from modelgpt_edge.server.service import Service
 
 
@@ -71,12 +73,12 @@ async def build(
     result = await while_here(request, running)
     if isinstance(result, Refused):
         return JSONResponse(result.error, result.status)
-    return await _tar(service, identity)
+    return await _sent(service, identity)
 
 
 async def _tables(request: Request, folder: Path, service: Service) -> tuple[Path, Path | None]:
     """Files of the rows, and of test rows where there are any."""
-    limits, count = limits_of(service), service.metrics.received.inc
+    limits, count = upload_limits(service), service.metrics.received.inc
     if bodies.content_type(request) != bodies.MULTIPART:
         upload = await bodies.save_rows(request, folder, limits, count)
         if upload.type == bodies.SAFETENSORS:
@@ -115,11 +117,12 @@ async def _events(
     try:
         async for item in progress_events(told):
             yield item
-        content = b""
+        size, digest = 0, ""
         try:
             result = await running
             if isinstance(result, Done):
-                content = await asyncio.to_thread(_packed, service.packages.find(identity))
+                tar, size, digest = await _tar(service, identity)
+                tar.close()
         except ModelgptEdgeError as error:
             result = Refused(status_of(error), error_json(error))
         if isinstance(result, Refused):
@@ -128,8 +131,8 @@ async def _events(
         facts = {
             "id": identity,
             "url": f"/v1/packages/{identity}",
-            "bytes": len(content),
-            "sha256": sha256(content).hexdigest(),
+            "bytes": size,
+            "sha256": digest,
         }
         yield event("package", {**facts, "report": {**result.facts, "package": NAME}})
     finally:
@@ -139,18 +142,35 @@ async def _events(
 
 async def package(request: Request, identity: str) -> Response:
     """A package that was built here minutes ago, as a tar."""
-    return await _tar(service_of(request), identity)
+    return await _sent(service_of(request), identity)
 
 
-async def _tar(service: Service, identity: str) -> Response:
-    content = await asyncio.to_thread(_packed, service.packages.find(identity))
+async def _sent(service: Service, identity: str) -> Response:
+    tar, size, digest = await _tar(service, identity)
     headers = {
         "Content-Disposition": f'attachment; filename="{NAME}.tar"',
+        "Content-Length": str(size),
         "modelgpt-package": identity,
-        "modelgpt-sha256": sha256(content).hexdigest(),
+        "modelgpt-sha256": digest,
     }
-    return Response(content, media_type=bodies.TAR, headers=headers)
+    return StreamingResponse(archive.blocks(tar), media_type=bodies.TAR, headers=headers)
 
 
-def _packed(folder: Path) -> bytes:
-    return archive.pack(archive.folder_files(folder))
+async def _tar(service: Service, identity: str) -> tuple[BinaryIO, int, str]:
+    """A package as an open tar on disk, its size and its checksum."""
+    return await asyncio.to_thread(_written, service.packages.find(identity), service.folder)
+
+
+def _written(package: Path, place: Path) -> tuple[BinaryIO, int, str]:
+    tar: BinaryIO = TemporaryFile(dir=place)  # noqa: SIM115 - it is read after this
+    try:
+        with writing():
+            archive.write_tar(tar, archive.folder_files(package))
+        tar.seek(0)
+        digest = sha256()
+        while block := tar.read(archive.BLOCK):
+            digest.update(block)
+        return tar, tar.tell(), digest.hexdigest()
+    except BaseException:
+        tar.close()
+        raise

@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from modelgpt_edge.compile.package import check_place, write_package
 from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.runtime.opening import open_package
-from modelgpt_edge.server.archive import unpack, write_files
+from modelgpt_edge.server.archive import read_tar, write_files
 from modelgpt_edge.server.errors import error_of
 
 Progress = Callable[[str, float], None]
@@ -106,7 +106,7 @@ def build_remotely(
 
 
 def _install(tar: bytes, out: Path, force: bool) -> None:
-    files = dict(unpack(io.BytesIO(tar), MOST_BYTES))
+    files = dict(read_tar(io.BytesIO(tar), MOST_BYTES))
     with tempfile.TemporaryDirectory(prefix="modelgpt-edge-") as name:
         write_files(Path(name), files.items())
         vouched = {*open_package(name).manifest.files, "manifest.json", "checks.json"}

@@ -12,20 +12,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from modelgpt_edge.errors import InputError, TargetUnavailableError
-from modelgpt_edge.server.parts import Solve, Solved, unpack
+from modelgpt_edge.server.launches import DeviceMemoryError
 from modelgpt_edge.server.settings import TORCH_CPU, WORKERS
+from modelgpt_edge.server.steps import Solve, Solved
 from modelgpt_edge.server.worker import DONE, ONE_THREAD, READY
 
 if TYPE_CHECKING:
     import torch  # noqa: TID251 - types alone
 
+    from modelgpt_edge.parameters.batched import Drawn
+    from modelgpt_edge.parameters.floor import Heads
+
 # What torch and the libraries below it say where memory is short, in errors that have no type of their own.
-SHORT = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def require_device(name: str) -> None:
@@ -81,20 +86,23 @@ def solve_launches(pipe: Connection, name: str) -> None:
         return
 
 
-def solve_launch(launch: Solve, device: torch.device) -> Solved | MemoryError:
-    """Heads for all that was begun; the error where the device's memory is too short for so many."""
-    from modelgpt_edge.parameters.batched import Drawn, solve_batch
-    from modelgpt_edge.parameters.units import DRAW
+def solve_launch(launch: Solve, device: torch.device) -> Solved | DeviceMemoryError:
+    """Heads for all that was begun, none for a table that can't be solved; the error where memory is too short for so many.
+
+    Raises:
+        Exception: the device is of no use any more.
+    """
+    from modelgpt_edge.parameters.batched import Drawn
 
     start = time.perf_counter()
     try:
-        begun = [unpack(packed)[0] for packed in launch.begun]
-        heads = solve_batch([Drawn(b.ready.encoded, b.targets, b.parts) for b in begun], DRAW, device)
+        begun = [packed.values()[0] for packed in launch.begun]
+        heads = _solve([Drawn(b.ready.encoded, b.targets, b.parts) for b in begun], device)
         return Solved(tuple(heads), time.perf_counter() - start)
     except (MemoryError, RuntimeError) as error:
         if not is_short(error):
             raise
-        short = MemoryError(str(error))
+        short = DeviceMemoryError(str(error))
     # What the solve held is free by now; on a GPU, torch keeps it in pieces that may not fit the next one.
     if device.type == "cuda":
         import torch  # noqa: TID251
@@ -103,9 +111,32 @@ def solve_launch(launch: Solve, device: torch.device) -> Solved | MemoryError:
     return short
 
 
+def _solve(drawn: Sequence[Drawn], device: torch.device) -> list[tuple[Heads, ...] | None]:
+    """Heads of all; where they can't be solved together, of each alone, so that a bad table spoils no other's."""
+    from modelgpt_edge.parameters.batched import solve_batch
+    from modelgpt_edge.parameters.units import DRAW
+
+    try:
+        return solve_batch(drawn, DRAW, device)
+    except Exception as error:
+        if is_short(error):
+            raise
+        _require_use(device)
+        if len(drawn) == 1:
+            return [None]
+    return [heads for one in drawn for heads in _solve([one], device)]
+
+
+def _require_use(device: torch.device) -> None:
+    """The device's own error where it computes nothing any more: after some faults CUDA says the same to all that is asked."""
+    import torch  # noqa: TID251
+
+    torch.ones(1, device=device).sum().item()
+
+
 def is_short(error: Exception) -> bool:
     """Whether memory was short, of the host or of the device."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in SHORT)
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def _warm(device: torch.device) -> None:

@@ -7,26 +7,28 @@ for that is many solves one after the other.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from modelgpt_edge.server.device import solve_launches
 from modelgpt_edge.server.jobs import BuildJob, Job, Result
 from modelgpt_edge.server.launches import Emitter, Pool, WorkerDiedError
-from modelgpt_edge.server.parts import Begin, Emitted, Finish, Packed, Solve, Solved
 from modelgpt_edge.server.settings import WORKERS, Settings
+from modelgpt_edge.server.steps import Begin, Emitted, Finish, Packed, Solve, Solved
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
-class _Part:
+class _Begun:
     """A job, the future for whoever launched it, and the one for its beginning."""
 
     job: Emitted
     answer: Future[Result]
-    begun: Future[Any]
+    packed: Future[Any]
 
 
 class OnDevice:
@@ -35,17 +37,19 @@ class OnDevice:
     Args:
         workers: that begin and finish jobs.
         device: one process, which runs `device.solve_launches`.
+        most: bytes of tables that it is handed at a time, unless one alone has more.
     """
 
     gathers = False
 
-    def __init__(self, workers: Pool, device: Pool) -> None:
-        self._workers, self._device = workers, device
+    def __init__(self, workers: Pool, device: Pool, most: int) -> None:
+        self._workers, self._device, self._most = workers, device, most
 
     @staticmethod
-    def of(workers: Pool, name: str, seconds: float, on_replaced: Callable[[], None]) -> OnDevice:
-        """On a device of some name, a launch of which may take so long."""
-        return OnDevice(workers, Pool(1, seconds, main=partial(solve_launches, name=name), on_replaced=on_replaced))
+    def of(workers: Pool, name: str, seconds: float, most: int, on_replaced: Callable[[], None] = lambda: None) -> OnDevice:
+        """On a device of some name, a launch of which may take so long, with so many bytes of tables at a time."""
+        device = Pool(1, seconds, main=partial(solve_launches, name=name), on_replaced=on_replaced)
+        return OnDevice(workers, device, most)
 
     @property
     def alive(self) -> int:
@@ -65,17 +69,17 @@ class OnDevice:
         It raises MemoryError where the device, or a worker, has no memory for so many, and what `Pool.submit`'s does.
         """
         answers: list[Future[Result]] = []
-        parts: list[_Part] = []
+        begun: list[_Begun] = []
         for job in jobs:
             if isinstance(job, BuildJob) or getattr(job, "score", False):
                 answers.append(self._workers.submit(job))
                 continue
-            part = _Part(job, Future(), self._workers.submit(Begin(job)))
-            part.answer.add_done_callback(partial(_let_go, part.begun))
-            answers.append(part.answer)
-            parts.append(part)
-        if parts:
-            threading.Thread(target=self._fly, args=(parts,), name="launch", daemon=True).start()
+            one = _Begun(job, Future(), self._workers.submit(Begin(job)))
+            one.answer.add_done_callback(partial(_let_go, one.packed))
+            answers.append(one.answer)
+            begun.append(one)
+        if begun:
+            threading.Thread(target=self._fly, args=(begun,), name="launch", daemon=True).start()
         return answers
 
     def close(self) -> None:
@@ -83,39 +87,56 @@ class OnDevice:
         self._workers.close()
         self._device.close()
 
-    def _fly(self, parts: Sequence[_Part]) -> None:
+    def _fly(self, launched: Sequence[_Begun]) -> None:
         """See a launch through: a job that is refused, or fails, when it is begun leaves the others to go on."""
-        drawn: list[tuple[_Part, Packed]] = []
-        for part in parts:
-            begun = _outcome(part.begun)
-            if not part.answer.set_running_or_notify_cancel():
+        drawn: list[tuple[_Begun, Packed]] = []
+        for one in launched:
+            packed = _outcome(one.packed)
+            if not one.answer.set_running_or_notify_cancel():
                 continue
-            if isinstance(begun, Packed):
-                drawn.append((part, begun))
+            if isinstance(packed, Packed):
+                drawn.append((one, packed))
             else:
-                _give(part.answer, begun)
-        if not drawn:
-            return
+                _give(one.answer, packed)
+        for some in within(drawn, [len(packed.content) for _, packed in drawn], self._most):
+            self._solve(some)
+
+    def _solve(self, drawn: Sequence[tuple[_Begun, Packed]]) -> None:
+        """Have heads solved together, and the children finished."""
         solved = _outcome(self._device.submit(Solve(tuple(packed for _, packed in drawn))))
         if not isinstance(solved, Solved):
-            for part, _ in drawn:
-                _give(part.answer, solved)
+            for one, _ in drawn:
+                _give(one.answer, solved)
             return
-        for (part, packed), heads in zip(drawn, solved.heads):
-            finished = self._workers.submit(Finish(part.job, packed, heads, solved.seconds))
-            finished.add_done_callback(partial(_hand_on, part.answer))
+        for (one, packed), heads in zip(drawn, solved.heads):
+            finished = self._workers.submit(Finish(one.job, packed, heads, solved.seconds))
+            finished.add_done_callback(partial(_hand_on, one.answer))
 
 
 def emitter_of(settings: Settings, memory: int, on_replaced: Callable[[], None] = lambda: None) -> Emitter:
     """This machine's worker processes, and its device's where it has one.
 
     Args:
-        memory: bytes that a worker may take for a job.
+        memory: bytes that a worker may take for a job, and of tables that a device is handed at a time.
     """
     workers = Pool(settings.workers, settings.timeout, memory=memory, on_replaced=on_replaced)
     if settings.device == WORKERS:
         return workers
-    return OnDevice.of(workers, settings.device, settings.timeout, on_replaced)
+    return OnDevice.of(workers, settings.device, settings.timeout, memory, on_replaced)
+
+
+def within(items: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[list[T]]:
+    """Items in their order, in runs whose sizes are no more than that together; one that is larger goes alone."""
+    run: list[T] = []
+    total = 0
+    for item, size in zip(items, sizes):
+        if run and total + size > most:
+            yield run
+            run, total = [], 0
+        run.append(item)
+        total += size
+    if run:
+        yield run
 
 
 def _outcome(future: Future[Any]) -> Any:
@@ -138,7 +159,7 @@ def _hand_on(answer: Future[Result], finished: Future[Any]) -> None:
     _give(answer, _outcome(finished))
 
 
-def _let_go(begun: Future[Any], answer: Future[Result]) -> None:
+def _let_go(packed: Future[Any], answer: Future[Result]) -> None:
     """Don't begin what nobody waits for any more."""
     if answer.cancelled():
-        begun.cancel()
+        packed.cancel()

@@ -38,7 +38,7 @@ from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.server.disk import disk_full, is_full
 from modelgpt_edge.server.errors import error_json, status_of
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob
-from modelgpt_edge.server.parts import Begin, Emitted, Finish, Packed, pack, unpack
+from modelgpt_edge.server.steps import Begin, Emitted, Finish, Packed
 
 Tell = Callable[[str, float], None]
 # Bytes of a template's manifest: as JSON unpacks in memory, twenty times as many are taken.
@@ -46,14 +46,16 @@ MOST_MANIFEST = 8 << 20
 
 
 def do(job: Job | Begin | Finish, tell: Tell = lambda stage, share: None) -> Result | Packed:
-    """Do a job, or the first or third part of one whose heads are solved on a device.
+    """Do a job, or the first or third step of one whose heads are solved on a device.
 
     Raises:
         MemoryError: this machine has too little for it, or for all that runs at once.
     """
     asked = job.job if isinstance(job, Begin | Finish) else job
     try:
-        return _build(asked, tell) if isinstance(asked, BuildJob) else _emit(asked, job)
+        if isinstance(job, BuildJob):
+            return _build(job, tell)
+        return _emit(job.job if isinstance(job, Begin | Finish) else job, job)
     except ModelgptEdgeError as error:
         told = disk_full() if is_full(error.__cause__) else error
         return Refused(status_of(told), error_json(told), isinstance(asked, RefitJob) and isinstance(error, PackageError))
@@ -71,23 +73,23 @@ def _failed(what: str, cure: str) -> Refused:
     return Refused(500, error_json(InputError(what, where="server", cure=cure)))
 
 
-def _emit(job: Emitted, part: object) -> Done | Packed:
-    """Weights, where the part is the whole job or its last one."""
+def _emit(job: Emitted, step: Emitted | Begin | Finish) -> Done | Packed:
+    """Weights, where the step is the whole job or its last one."""
     start = time.perf_counter()
-    if isinstance(part, Finish):
-        begun, facts, spent = unpack(part.begun)
-        if part.heads is None:
+    if isinstance(step, Finish):
+        begun, facts, spent = step.begun.values()
+        if step.heads is None:
             cure = "Check the rows for extreme values, and rescale such columns."
             raise GateError("the weights can't be solved", where="server", cure=cure)
-        return _done(job, finish(begun, part.heads), facts, spent + part.seconds + time.perf_counter() - start)
+        return _done(job, finish(begun, step.heads), facts, spent + step.seconds + time.perf_counter() - start)
     if isinstance(job, RowsJob):
         made, facts = _rows(job)
     elif isinstance(job, ProfileJob):
         made, facts = _profile(job), {}
     else:
         made, facts = _refit(job)
-    if isinstance(part, Begin) and isinstance(made, Begun):
-        return pack((made, facts, time.perf_counter() - start))
+    if isinstance(step, Begin) and isinstance(made, Begun):
+        return Packed.of(made, facts, time.perf_counter() - start)
     child = finish(made, solve(made)) if isinstance(made, Begun) else made
     return _done(job, child, facts, time.perf_counter() - start)
 

@@ -19,13 +19,13 @@ from typing import Any, Protocol
 
 from modelgpt_edge.server.jobs import Job, Result
 from modelgpt_edge.server.memory import fair_share
-from modelgpt_edge.server.worker import DONE, READY, SHORT, work
+from modelgpt_edge.server.worker import DONE, NO_MEMORY, READY, work
 
 Tell = Callable[[str, float], None]
 Launch = Callable[[Sequence[Job]], Sequence["Future[Result]"]]
 # How often a busy worker's keeper looks whether its job is still wanted, and an idle one's whether it is alive; and how long a
 # worker may take to start.
-GLANCE, IDLE, START = 0.2, 1.0, 120.0
+BUSY, IDLE, START = 0.2, 1.0, 120.0
 
 
 class Emitter(Protocol):
@@ -57,6 +57,10 @@ class WorkerDiedError(Exception):
 
 class TooLongError(Exception):
     """A job took longer than a worker may be kept."""
+
+
+class DeviceMemoryError(MemoryError):
+    """It is a device's memory that is too short, not a worker's."""
 
 
 class UnwantedError(Exception):
@@ -108,13 +112,13 @@ class _Worker:
                 raise UnwantedError
             if time.monotonic() > end:
                 raise TooLongError
-            if not self._pipe.poll(GLANCE):
+            if not self._pipe.poll(BUSY):
                 continue
             kind, *rest = self._receive()
             if kind == DONE:
                 result: Result = rest[0]
                 return result
-            if kind == SHORT:
+            if kind == NO_MEMORY:
                 raise MemoryError
             if task.tell is not None:
                 task.tell(*rest)
@@ -216,7 +220,8 @@ class Pool:
         for _ in self._keepers:
             self._tasks.put(None)
         for keeper in self._keepers:
-            keeper.join()
+            if keeper.ident is not None:  # it was started
+                keeper.join()
 
     def _forget(self, future: Future[Result]) -> None:
         with self._lock:

@@ -27,7 +27,7 @@ class Metrics:
         self.requests = Counter("modelgpt_requests", "Requests answered, by route and status.", route, registry=registry)
         self.seconds = Histogram(
             "modelgpt_request_seconds",
-            "Time from a request's head to its answer's.",
+            "Time from a request's head to its answer's end.",
             ["route"],
             buckets=SECONDS,
             registry=registry,

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from modelgpt_edge.server import bodies
 from modelgpt_edge.server.batching import Answer
 from modelgpt_edge.server.jobs import Job, ProfileJob, Refused, Result, RowsJob
-from modelgpt_edge.server.requests import limits_of, service_of, while_here
+from modelgpt_edge.server.requests import service_of, upload_limits, while_here
 
 
 async def parameters(
@@ -36,7 +36,7 @@ async def parameters(
     service = service_of(request)
     service.require_room()
     async with service.upload() as folder:
-        upload = await bodies.save_rows(request, folder, limits_of(service), service.metrics.received.inc)
+        upload = await bodies.save_rows(request, folder, upload_limits(service), service.metrics.received.inc)
         job: Job
         if upload.type == bodies.SAFETENSORS:
             job = ProfileJob(upload.path, units, draws, seed)

@@ -9,9 +9,11 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,11 @@ from modelgpt_edge.server.settings import MEGABYTE, Settings
 VARIABLE = "RAY_ADDRESS"
 # Seconds that a head may take to answer: Ray itself would try for minutes.
 PATIENCE = 10.0
+# Ray binds to the loopback address alone where it takes no part in clusters of many hosts, which is its rule on other systems
+# than Linux and its choice here. It is read when Ray is imported.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Characters of a folder that leave room for Ray's names of sockets, which may be 107 long.
+SHORTEST = 32
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,18 @@ def joined(cluster: Cluster, settings: Settings) -> Iterator[None]:
     # Threads of Ray's that outlive the cluster by a moment would otherwise start another one.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     if cluster.address is None:
-        options = _own(cluster, settings)
-    else:
-        options = {"address": cluster.address}
-        _require_head(cluster.address)
+        with _logs() as folder:
+            os.environ |= LOOPBACK
+            with _initialised(cluster, {**_own(cluster, settings), "_temp_dir": folder}):
+                yield
+        return
+    _require_head(cluster.address)
+    with _initialised(cluster, {"address": cluster.address}):
+        yield
+
+
+@contextmanager
+def _initialised(cluster: Cluster, options: Mapping[str, Any]) -> Iterator[None]:
     import ray  # noqa: TID251 - the server was told to use it
     from ray.exceptions import RayError  # noqa: TID251
 
@@ -94,6 +109,17 @@ def joined(cluster: Cluster, settings: Settings) -> Iterator[None]:
         ray.shutdown()
 
 
+@contextmanager
+def _logs() -> Iterator[str]:
+    """A folder for what Ray writes, which it never removes itself."""
+    place = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="mge-ray-", dir=place if len(place) <= SHORTEST else "/tmp")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _own(cluster: Cluster, settings: Settings) -> dict[str, Any]:
     """How to start a cluster of this machine alone."""
     if "RAY_AUTH_MODE" not in os.environ:  # with a token that nobody else knows
@@ -101,10 +127,15 @@ def _own(cluster: Cluster, settings: Settings) -> dict[str, Any]:
     return {
         "address": "local",
         "num_cpus": max(os.cpu_count() or 1, cluster.most * settings.workers),
-        # Room for the largest body, and for what is usually under way; Ray spills the rest to disk.
-        "object_store_memory": settings.max_body + 256 * MEGABYTE,
+        # Of what doesn't fit in, Ray spills the rest to disk.
+        "object_store_memory": under_way(settings),
         "include_dashboard": False,
     }
+
+
+def under_way(settings: Settings) -> int:
+    """Bytes of tables that a server has under way at a time: room for the largest body, and for many of the usual ones."""
+    return settings.max_body + 256 * MEGABYTE
 
 
 def _require_head(address: str) -> None:

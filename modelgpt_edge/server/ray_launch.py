@@ -26,16 +26,17 @@ from ray.serve.exceptions import RayServeException  # noqa: TID251
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.server.jobs import BuildJob, Job, RefitJob, Result
 from modelgpt_edge.server.launches import START, WorkerDiedError
-from modelgpt_edge.server.ray_cluster import Cluster
-from modelgpt_edge.server.ray_parcels import FAULTS, pack, pack_template
+from modelgpt_edge.server.ray_cluster import Cluster, under_way
+from modelgpt_edge.server.ray_parcels import FAULTS, Emission, parcel_of, tar_template
 from modelgpt_edge.server.ray_replica import Replica
+from modelgpt_edge.server.room import Room
 from modelgpt_edge.server.settings import WORKERS, Settings
 
 DEPLOYMENT = "emitter"
 # How many replicas a job may lose before it counts as what kills them, and seconds of the pause that grows from try to try.
 TRIES, PAUSE = 4, 0.2
 # Seconds between two counts of the replicas.
-GLANCE = 1.0
+COUNTED = 1.0
 QUIET = {"log_level": "ERROR", "enable_access_log": False}
 
 
@@ -46,12 +47,13 @@ class Replicas:
         handle: Ray's, of the deployment.
         application: its name.
         templates: packed templates that are kept for the refits to come.
+        most: bytes of tables that are in memory at a time; other jobs wait, and their tables stay on disk.
     """
 
     gathers = True
 
-    def __init__(self, handle: Any, application: str, templates: int) -> None:
-        self._handle, self._application = handle, application
+    def __init__(self, handle: Any, application: str, templates: int, most: int) -> None:
+        self._handle, self._application, self._room = handle, application, Room(most)
         self._alive = 0
         self._ended = threading.Event()
         self._counting = threading.Thread(target=self._count, name="replicas", daemon=True)
@@ -86,11 +88,15 @@ class Replicas:
             MemoryError, WorkerDiedError, TooLongError: as a pool's futures do.
         """
         assert not isinstance(job, BuildJob), "packages are built on the server's own host"
+        async with self._room.taken(job.data.stat().st_size):
+            return await self._send(job)
+
+    async def _send(self, job: Emission) -> Result:
         digest, references = "", []
         if isinstance(job, RefitJob):
             digest, reference = await asyncio.to_thread(self._shared, job.template)
             references = [reference]
-        parcel = await asyncio.to_thread(pack, job, digest)
+        parcel = await asyncio.to_thread(parcel_of, job, digest)
         for lost in range(TRIES):
             await asyncio.sleep(lost * PAUSE)
             response = self._handle.emit.remote(parcel, references)
@@ -113,16 +119,16 @@ class Replicas:
             return self._template(template)
 
     def _count(self) -> None:
-        while not self._ended.wait(GLANCE):
+        while not self._ended.wait(COUNTED):
             try:
                 self._alive = _running(self._application)[0]
-            except (RayError, RayServeException):  # whoever knows is gone, or can't be reached
+            except Exception:  # whoever knows is gone, or can't be reached; a count that ended would stand for good
                 self._alive = 0
 
 
 def _shared_template(folder: Path) -> tuple[str, Any]:
     """A template's hash, and Ray's reference to its tar, which every host fetches once."""
-    digest, content = pack_template(folder)
+    digest, content = tar_template(folder)
     return digest, ray.put(content)
 
 
@@ -163,7 +169,7 @@ def deployed(cluster: Cluster, settings: Settings, name: str) -> Iterator[Replic
     handle = serve.run_many([target], wait_for_applications_running=False)[0]
     try:
         _wait_running(application, cluster.least)
-        yield Replicas(handle, application, templates)
+        yield Replicas(handle, application, templates, under_way(settings))
     finally:
         handle.shutdown()
         serve.delete(application)

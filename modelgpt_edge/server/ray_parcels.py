@@ -14,11 +14,16 @@ from shutil import rmtree
 
 from modelgpt_edge.server import archive
 from modelgpt_edge.server.jobs import ProfileJob, RefitJob, RowsJob
-from modelgpt_edge.server.launches import TooLongError, WorkerDiedError
+from modelgpt_edge.server.launches import DeviceMemoryError, TooLongError, WorkerDiedError
 
 Emission = RowsJob | ProfileJob | RefitJob
-# Why a job wasn't done, by the word that comes back for it.
-FAULTS: dict[str, type[Exception]] = {"died": WorkerDiedError, "late": TooLongError, "memory": MemoryError}
+# Why a job wasn't done, by the word that comes back for it: the first that fits.
+FAULTS: dict[str, type[Exception]] = {
+    "died": WorkerDiedError,
+    "late": TooLongError,
+    "device": DeviceMemoryError,
+    "memory": MemoryError,
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Parcel:
     template: str = ""
 
 
-def pack(job: Emission, template: str = "") -> Parcel:
+def parcel_of(job: Emission, template: str = "") -> Parcel:
     """A job and its table; OSError where the table is gone.
 
     Args:
@@ -47,7 +52,7 @@ def pack(job: Emission, template: str = "") -> Parcel:
     return Parcel(bare, job.data.read_bytes(), template)
 
 
-def unpack(parcel: Parcel, folder: Path, template: Path | None = None) -> Emission:
+def open_parcel(parcel: Parcel, folder: Path, template: Path | None = None) -> Emission:
     """The job with its table written to an empty folder, under the table's own name: errors tell it.
 
     Args:
@@ -61,9 +66,9 @@ def unpack(parcel: Parcel, folder: Path, template: Path | None = None) -> Emissi
     return job
 
 
-def pack_template(folder: Path) -> tuple[str, bytes]:
+def tar_template(folder: Path) -> tuple[str, bytes]:
     """A package's hash and its files as a tar."""
-    content = archive.pack(archive.folder_files(folder))
+    content = archive.tar_of(archive.folder_files(folder))
     return sha256(content).hexdigest(), content
 
 
@@ -88,7 +93,11 @@ class Templates:
         """Unpack a package into a folder of a name, and keep it."""
         place = self._folder / digest / name
         place.mkdir(parents=True)
-        archive.write_files(place, archive.unpack(io.BytesIO(content), len(content)))
+        try:
+            archive.write_files(place, archive.read_tar(io.BytesIO(content), len(content)))
+        except BaseException:  # what is half unpacked must not stand in the next one's way
+            rmtree(self._folder / digest)
+            raise
         self._kept[digest] = place
         while len(self._kept) > self._most:
             oldest, _ = self._kept.popitem(last=False)

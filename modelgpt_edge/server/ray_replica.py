@@ -20,7 +20,7 @@ from modelgpt_edge.server.device import require_device
 from modelgpt_edge.server.device_launch import emitter_of
 from modelgpt_edge.server.jobs import Job, RefitJob, Result
 from modelgpt_edge.server.memory import fair_share
-from modelgpt_edge.server.ray_parcels import FAULTS, Parcel, Templates, unpack
+from modelgpt_edge.server.ray_parcels import FAULTS, Parcel, Templates, open_parcel
 from modelgpt_edge.server.settings import Settings
 
 
@@ -35,8 +35,8 @@ class Replica:
         self._folder = tempfile.TemporaryDirectory(prefix="modelgpt-edge-replica-")
         # A host has a replica for every so many cores at most, and its memory is theirs in equal parts.
         memory = settings.worker_memory or fair_share(max(settings.workers, os.cpu_count() or 1))
-        self._emitter = emitter_of(settings, memory)
         require_device(settings.device)
+        self._emitter = emitter_of(settings, memory)
         self._emitter.start()
         self.check_health()
         self._templates = Templates(Path(self._folder.name) / "templates", templates)
@@ -56,7 +56,7 @@ class Replica:
             place = None
             if isinstance(parcel.job, RefitJob):
                 place = await self._placed(parcel.template, parcel.job.template.name, template[0])
-            job = await asyncio.to_thread(unpack, parcel, Path(folder), place)
+            job = await asyncio.to_thread(open_parcel, parcel, Path(folder), place)
             loop = asyncio.get_running_loop()
             waiting = Waiting[Job, Result](job, loop.time(), loop.create_future())
             launched = asyncio.ensure_future(self._gathered(waiting))

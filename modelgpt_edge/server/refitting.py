@@ -16,11 +16,10 @@ from fastapi.responses import Response, StreamingResponse
 from modelgpt_edge.server import archive, bodies
 from modelgpt_edge.server.errors import RequestError
 from modelgpt_edge.server.jobs import Done, RefitJob, Refused
-from modelgpt_edge.server.requests import limits_of, service_of, while_here
+from modelgpt_edge.server.requests import service_of, upload_limits, while_here
 from modelgpt_edge.server.service import Service
 
 MOST_USERS = 10_000
-BLOCK = 1 << 20
 
 
 async def refit(
@@ -38,6 +37,7 @@ async def refit(
     package's `child.safetensors` would be, with `report.json`, and `errors.json` for the users whose tables can't be used.
     """
     service = service_of(request)
+    service.require_refitter()
     async with service.upload() as folder:
         users, package = await _users(request, folder, service)
         if template is not None:
@@ -52,7 +52,7 @@ async def refit(
         await while_here(request, service.emit_many(jobs, made.add))
         tar = await asyncio.to_thread(made.tar)
     headers = {"Content-Length": str(tar.seek(0, SEEK_END))}
-    return StreamingResponse(_blocks(tar), media_type=bodies.TAR, headers=headers)
+    return StreamingResponse(archive.blocks(tar), media_type=bodies.TAR, headers=headers)
 
 
 class _Made:
@@ -77,7 +77,7 @@ class _Made:
         """The answer as an open file, which outlives its folder."""
         place = self._folder / "tar"
         with place.open("wb") as out:
-            archive.pack_into(out, self._files())
+            archive.write_tar(out, self._files())
         return place.open("rb")
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
@@ -89,16 +89,9 @@ class _Made:
             yield name, json.dumps(values, indent=2, ensure_ascii=False).encode()
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        file.seek(0)
-        while block := file.read(BLOCK):
-            yield block
-
-
 async def _users(request: Request, folder: Path, service: Service) -> tuple[dict[str, Path], Path | None]:
     """Every user's table by name, and the template's folder where it came along."""
-    limits, count, kind = limits_of(service), service.metrics.received.inc, bodies.content_type(request)
+    limits, count, kind = upload_limits(service), service.metrics.received.inc, bodies.content_type(request)
     users: dict[str, Path] = {}
     if kind == bodies.TAR:
         upload = await bodies.save_body(request, folder, limits, count)
@@ -130,4 +123,4 @@ def _add(users: dict[str, Path], name: str, table: Path) -> None:
 def _unpacked(tar: Path, folder: Path, most: int) -> list[str]:
     """Unpack a tar; the names of its files, of which those of packages lie beside their manifest."""
     with tar.open("rb") as file:
-        return archive.write_files(folder, archive.unpack(file, most, MOST_USERS))
+        return archive.write_files(folder, archive.read_tar(file, most, MOST_USERS))

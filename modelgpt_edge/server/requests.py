@@ -21,9 +21,9 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def limits_of(service: Service) -> bodies.Limits:
+def upload_limits(service: Service) -> bodies.UploadLimits:
     """What an upload may be."""
-    return bodies.Limits(service.settings.max_body, service.settings.timeout)
+    return bodies.UploadLimits(service.settings.max_body, service.settings.timeout)
 
 
 async def while_here(request: Request, work: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:

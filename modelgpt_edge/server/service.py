@@ -1,6 +1,6 @@
 """What stands behind the routes: workers, the batcher, packages that wait to be fetched, and the rules of who waits how long.
 
-Nothing of HTTP's framework comes in here, so another front, such as Ray Serve's, can stand before the same service.
+Nothing of HTTP's framework comes in here, and nothing of how weights are emitted: an emitter does that, here or in a cluster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from modelgpt_edge.server.device_launch import emitter_of
 from modelgpt_edge.server.disk import writing
 from modelgpt_edge.server.errors import RequestError, error_json
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Result
-from modelgpt_edge.server.launches import Emitter, Pool, Tell, TooLongError, WorkerDiedError
+from modelgpt_edge.server.launches import DeviceMemoryError, Emitter, Pool, Tell, TooLongError, WorkerDiedError
 from modelgpt_edge.server.memory import fair_share
 from modelgpt_edge.server.metrics import Metrics
 from modelgpt_edge.server.packages import Packages
@@ -122,14 +122,18 @@ class Service:
         except asyncio.TimeoutError as error:
             raise self._late(self.settings.timeout) from error
 
+    def require_refitter(self) -> None:
+        """RequestError where a refit of many would be refused."""
+        if self._refits.locked():
+            raise _full(SOON)
+
     async def emit_many(self, jobs: Sequence[RefitJob], tell: Callable[[int, Done | Refused], None]) -> None:
         """Weights for many tables of one template, each told by its place as soon as it is there; a table's fault is its own.
 
         Raises:
             RequestError: 429 where too many such requests are under way, 504 where it takes too long; the template's fault.
         """
-        if self._refits.locked():
-            raise _full(SOON)
+        self.require_refitter()
 
         async def one(place: int, job: RefitJob) -> None:
             result: Result
@@ -159,7 +163,7 @@ class Service:
         except FullError as error:
             raise _full(error.seconds) from error
         except MemoryError as error:
-            raise _short() from error
+            raise _short(error) from error
         except WorkerDiedError as error:
             raise _died() from error
         except TooLongError as error:
@@ -187,7 +191,7 @@ class Service:
             try:
                 return await asyncio.wait_for(asyncio.wrap_future(future), self.settings.build_timeout * self.settings.builds)
             except MemoryError as error:
-                raise _short() from error
+                raise _short(error) from error
             except WorkerDiedError as error:
                 raise _died() from error
             except (TooLongError, asyncio.TimeoutError) as error:
@@ -208,9 +212,12 @@ def _full(seconds: int) -> RequestError:
     )
 
 
-def _short() -> RequestError:
-    cure = "Send fewer rows, ask again later, or start the server with a larger --worker-memory."
-    return RequestError(503, "the server ran out of memory", where="server", cure=cure, retry_after=SOON)
+def _short(error: MemoryError) -> RequestError:
+    what, larger = "the server ran out of memory", "with a larger --worker-memory"
+    if isinstance(error, DeviceMemoryError):
+        what, larger = "the server's device ran out of memory", "on a device with more memory, or without --device"
+    cure = f"Send fewer rows, ask again later, or start the server {larger}."
+    return RequestError(503, what, where="server", cure=cure, retry_after=SOON)
 
 
 def _died() -> RequestError:

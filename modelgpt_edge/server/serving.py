@@ -55,7 +55,7 @@ def serve(settings: Settings, host: str, port: int, as_json: bool, cluster: Clus
     )
     if cluster is not None:
         facts["replicas"] = cluster.least
-        workers = f"{cluster.least} to {cluster.most} replicas, each of {workers}"
+        workers = f"{_count(cluster)} of {workers}"
     said = json.dumps(facts) if as_json else f"Serving       {url} with {workers}; its page is {url}/docs"
     if cluster is None:
         _run(settings, None, listening, said)
@@ -67,6 +67,13 @@ def serve(settings: Settings, host: str, port: int, as_json: bool, cluster: Clus
 
         with deployed(cluster, settings, f"{socket.gethostname()}-{port}") as replicas:
             _run(settings, replicas, listening, said)
+
+
+def _count(cluster: Cluster) -> str:
+    """How many replicas, for people."""
+    if cluster.least < cluster.most:
+        return f"{cluster.least} to {cluster.most} replicas, each"
+    return "1 replica" if cluster.least == 1 else f"{cluster.least} replicas, each"
 
 
 def _run(settings: Settings, emitter: Emitter | None, listening: socket.socket, said: str) -> None:

@@ -8,7 +8,7 @@ import warnings
 from multiprocessing.connection import Connection
 from typing import Any
 
-READY, TOLD, DONE, SHORT = "ready", "told", "done", "short"
+READY, TOLD, DONE, NO_MEMORY = "ready", "told", "done", "no memory"
 # Arrow's own allocator takes a gigabyte before anything needs it, which would count against the limit.
 PLAIN = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 # A core is a worker's: more threads would only take turns on it.
@@ -48,4 +48,4 @@ def _answer(pipe: Connection, job: Any, do: Any) -> tuple[Any, ...]:
     try:
         return DONE, do(job, lambda stage, share: pipe.send((TOLD, stage, share)))
     except MemoryError:
-        return (SHORT,)
+        return (NO_MEMORY,)

@@ -1,1 +1,1 @@
-"""The browser as a target: a packed ONNX graph, a small ES module that feeds it, and headless Chromium to run both."""
+"""The browser as a target: an ONNX graph, a small ES module that feeds it rows or texts, and headless Chromium to run both."""

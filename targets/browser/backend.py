@@ -1,4 +1,4 @@
-"""The onnxruntime-web backend: the packed graph, its columns as JSON, and the ES module that feeds it from a page."""
+"""The onnxruntime-web backend: the graph of a table or of texts, what feeds it, and the ES module that does so in a page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from modelgpt_edge.schema import Column
 from modelgpt_edge.targets.backend import Artefact, Availability, Executor, Files, Source
 from modelgpt_edge.targets.browser.emulator import Chromium
 from modelgpt_edge.targets.browser.library import VERSION
-from modelgpt_edge.targets.onnxruntime import PackedExecutor, open_model
+from modelgpt_edge.targets.browser.text_files import text_files
+from modelgpt_edge.targets.onnxruntime import executor_of, open_model
 from modelgpt_edge.targets.target import Target
+from modelgpt_edge.tokens import TOKENIZER
 
 MODEL, FACTS, MODULE = "model.onnx", "model.json", "model.mjs"
 
@@ -23,8 +25,8 @@ class OnnxRuntimeWeb:
     """Runs in a page, on WebAssembly."""
 
     name = "onnxruntime-web"
-    precisions = ("fp32", "int8")
-    fronts = ("packed",)
+    precisions = ("fp32", "int8", "int8-dynamic")
+    fronts = ("packed", "tokens")
     by_default = True
 
     def probe(self) -> Availability:
@@ -32,9 +34,20 @@ class OnnxRuntimeWeb:
         return Availability(True, VERSION, f"writes files for onnxruntime-web {VERSION}", "")
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
-        """The packed graph, ``model.json`` and ``model.mjs``."""
+        """The graph, ``model.json`` and ``model.mjs``; of texts ``tokenizer.json`` and ``wordpiece.mjs`` as well.
+
+        Raises:
+            TargetUnavailableError: the texts' tokenizer isn't of the kind that runs in a page.
+        """
+        if source.front == "tokens":
+            beside = text_files(source.texts, source.beside[TOKENIZER])
+            return Artefact({MODEL: source.onnx("tokens", precision), **beside}, "tokens")
         files = {MODEL: source.onnx("packed", precision), FACTS: page_facts(source.child), MODULE: page_module()}
         return Artefact(files, "packed")
+
+    def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
+        """The same files with other weights."""
+        return self.compile(source, target, precision)
 
     def load(self, files: Files, target: Target) -> Executor:
         """TargetUnavailableError: Python is no browser."""
@@ -43,7 +56,7 @@ class OnnxRuntimeWeb:
 
     def stand_in(self, files: Files, target: Target) -> Executor:
         """The same graph in ONNX Runtime for Python."""
-        return PackedExecutor(open_model(files(MODEL)))
+        return executor_of(open_model(files(MODEL)))
 
     def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:
         """One row in headless Chromium here: ``p50_us``, ``p90_us``, ``p99_us``; and ``load_ms`` of library and model.

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 
 from modelgpt_edge.child import Floats, Ints
-from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.targets.backend import Availability, Executor, Files, first_line
 from modelgpt_edge.targets.browser.chrome import INSTALL, chromium_version, find_chromium, visit
 from modelgpt_edge.targets.browser.library import FILES, SET_UP, VERSION, fetch_library, has_library, library_folder
 from modelgpt_edge.targets.browser.server import serve
+from modelgpt_edge.targets.browser.text_files import TEXT, WORDPIECE
 from modelgpt_edge.targets.target import Target
+from modelgpt_edge.targets.timing import CALLS, LEAST, SECONDS, WARM_UP
+from modelgpt_edge.tokens import TOKENIZER
 
 PAGE = ("page.html", "page.mjs")
-VARIANT = ("model.onnx", "model.json", "model.mjs")
-CALLS = 200
+FACTS = "model.json"
+TABLE_FILES = ("model.onnx", FACTS, "model.mjs")
+TEXT_FILES = (*TABLE_FILES, WORDPIECE, TOKENIZER)
 
 
 class Chromium:
@@ -72,7 +76,8 @@ class Chromium:
         Raises:
             TargetUnavailableError: as `open`.
         """
-        result = run_page(files, {**_packed(numbers, codes), "calls": calls})
+        job = {**_arrays(files, numbers, codes), "calls": calls, "warm": WARM_UP, "least": LEAST, "seconds": SECONDS}
+        result = run_page(files, job)
         times = result["times_us"]
         return {
             **{f"p{q}_us": float(np.quantile(times, q / 100)) for q in (50, 90, 99)},
@@ -90,11 +95,11 @@ class InChromium:
     def run(self, numbers: Floats, codes: Ints) -> Floats:
         """See `targets.backend.Executor`; the outputs come back bit by bit."""
         count = max(len(numbers), len(codes))
-        result = run_page(self._files, {**_packed(numbers, codes), "calls": 0})
+        result = run_page(self._files, _arrays(self._files, numbers, codes))
         return np.frombuffer(base64.b64decode(result["outputs"]), np.float32).reshape(count, -1)
 
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """What ``model.predictAll`` makes of rows of JSON values."""
+    def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """What ``model.predictAll`` makes of rows: objects of JSON values, or texts."""
         predictions: list[dict[str, Any]] = run_page(self._files, {"rows": list(rows)})["predictions"]
         return predictions
 
@@ -110,14 +115,25 @@ def run_page(files: Files, job: Mapping[str, Any]) -> dict[str, Any]:
         raise TargetUnavailableError(f"onnxruntime-web {VERSION} is not in the cache", where="browser", cure=f"Run: {SET_UP}")
     contents: dict[str, bytes | Path] = {name: resources.files(__package__).joinpath(name).read_bytes() for name in PAGE}
     contents |= {f"ort/{name}": library_folder() / name for name in FILES}
-    contents |= {f"variant/{name}": files(name) for name in VARIANT}
+    contents |= {f"variant/{name}": files(name) for name in (TEXT_FILES if takes_texts(files) else TABLE_FILES)}
     contents["job.json"] = json.dumps(job, allow_nan=False).encode()
     with serve(contents, PAGE[0]) as page:
         result: dict[str, Any] = json.loads(visit(page))
     return result
 
 
-def _packed(numbers: Floats, codes: Ints) -> dict[str, Any]:
-    arrays = {"numbers": np.asarray(numbers, "<f4"), "codes": np.asarray(codes, "<i4")}
+def takes_texts(files: Files) -> bool:
+    """Whether a variant is of texts; PackageError where its facts are damaged."""
+    try:
+        return bool(json.loads(files(FACTS).read_bytes()).get("kind") == TEXT)
+    except ValueError as error:
+        raise PackageError("what a page must know can't be read", where=FACTS, seen=str(error), cure="Build anew.") from error
+
+
+def _arrays(files: Files, numbers: Floats, codes: Ints) -> dict[str, Any]:
+    """What ``model.run`` takes: of texts there are no numbers."""
+    arrays = {"codes": np.asarray(codes, "<i4")}
+    if not takes_texts(files):
+        arrays = {"numbers": np.asarray(numbers, "<f4"), **arrays}
     encoded = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
-    return {**encoded, "count": max(len(numbers), len(codes))}
+    return {"arrays": encoded, "count": max(len(numbers), len(codes))}

@@ -10,20 +10,24 @@ const result = { load_ms: performance.now() - began, isolated: crossOriginIsolat
 
 if (job.rows) result.predictions = await model.predictAll(job.rows);
 if (job.count) {
-  const numbers = new Float32Array(bytes(job.numbers)), codes = new Int32Array(bytes(job.codes));
-  result.outputs = text(await model.run(numbers, codes, job.count));
-  result.times_us = await timed(numbers, codes, job.count, job.calls);
+  const kinds = { numbers: Float32Array, codes: Int32Array };
+  const arrays = Object.entries(job.arrays).map(([name, content]) => new kinds[name](bytes(content)));
+  result.outputs = text(await model.run(...arrays, job.count));
+  if (job.calls) result.times_us = await timed(arrays, job);
 }
 await fetch("done", { method: "POST", body: JSON.stringify(result) });
 
-/** Microseconds of single rows in turn, after a warm-up. */
-async function timed(numbers, codes, count, calls) {
-  const width = numbers.length / count, words = codes.length / count, warm = calls ? 20 : 0, times = [];
-  for (let i = 0; i < warm + calls; i++) {
+/** Microseconds of single rows in turn, after a warm-up; where they take long, the least number of calls is enough. */
+async function timed(arrays, { count, calls, warm, least, seconds }) {
+  const times = [];
+  let spent = 0;
+  for (let i = 0; i < warm + calls && (i < warm + least || spent < seconds * 1e6); i++) {
     const r = i % count;
+    const row = arrays.map((array) => array.slice((r * array.length) / count, ((r + 1) * array.length) / count));
     const start = performance.now();
-    await model.run(numbers.slice(r * width, (r + 1) * width), codes.slice(r * words, (r + 1) * words), 1);
+    await model.run(...row, 1);
     times.push((performance.now() - start) * 1000);
+    spent += times.at(-1);
   }
   return times.slice(warm);
 }

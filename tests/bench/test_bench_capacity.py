@@ -36,8 +36,10 @@ def test_the_report_says_not_run_where_no_gpu_was(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "| 1,000,000 | 277.8 | 16 | not run | 2 | 1.39 | 2.78 | 4.17 |" in told
     assert (tmp_path / "capacity.md").read_text() == told
-    counted = {"models": [{"models_per_second": 100.0}, {"models_per_second": 300.0}]}
+    counted = {"models": [{"models_per_second": n, "request": f"{n:g} units"} for n in (300.0, 100.0)]}
     for found, gpus in ((counted, "4"), ({"models": []}, "not run")):
         (tmp_path / "kernels.json").write_text(json.dumps(found))
         capacity.main(["--serve", str(file), "--models-per-hour", "1e6", "--gpu", str(tmp_path / "kernels.json")])
-        assert f"| 277.8 | 16 | {gpus} | 2 |" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert f"| 277.8 | 16 | {gpus} | 2 |" in told
+        assert ("for another request than cores, 100 units" in told) is (found is counted)

@@ -11,9 +11,9 @@ import pytest
 
 @pytest.mark.parametrize("work", ["profile", "linear", "rows"])
 def test_requests_are_whole_and_all_different(work):
-    import serve
+    import serve_load
 
-    requests = [serve._request(work, number) for number in range(4)]
+    requests = [serve_load.request(work, number) for number in range(4)]
     assert len(set(requests)) == 4
     for request in requests:
         head, _, body = request.partition(b"\r\n\r\n")
@@ -26,9 +26,9 @@ def test_requests_are_whole_and_all_different(work):
 
 
 def test_figures_are_of_answers_alone():
-    import serve
+    import serve_load
 
-    seen = serve.Seen()
+    seen = serve_load.Seen()
     for number in range(100):
         seen.add(number, 200, {"modelgpt-batch": "4"}, b"weights", time.perf_counter() - number / 1000)
     seen.add(0, 429, {}, b"refused", 0.0)

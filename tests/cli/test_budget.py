@@ -61,7 +61,7 @@ def no_work(monkeypatch):
         raise AssertionError("work was begun")
 
     for name in ("warm", "score_widths", "generate", "compile_child"):
-        monkeypatch.setattr(f"modelgpt_edge.pipeline.{name}", begun)
+        monkeypatch.setattr(f"modelgpt_edge.table_pipeline.{name}", begun)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from modelgpt_edge.cli import COMMANDS
         (["build", "--sed", "1"], ["'--sed'", "'--seed'"]),
         (["--foo"], ["'--foo'", "See: modelgpt-edge --help"]),
         (["build"], ["Missing option '--task'"]),
-        (["build", "--task", "predict"], ["Missing option '--data'"]),
         (["predict"], ["Missing argument 'PACKAGE'", "See: modelgpt-edge predict --help"]),
         (["predict", "a.edge"], ["Missing argument 'ROWS'"]),
         (["verify"], ["Missing argument 'PACKAGE'"]),

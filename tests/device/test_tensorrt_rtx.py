@@ -19,13 +19,13 @@ import pytest
 
 import modelgpt_edge
 from modelgpt_edge.compile.graph import core_graph
-from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.compile.precision import Precision
 from modelgpt_edge.compile.source import ChildSource
 from modelgpt_edge.data.table import Rows
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.gate import compare
 from modelgpt_edge.manifest import CHECKS
+from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare

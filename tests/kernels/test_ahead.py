@@ -42,6 +42,17 @@ def test_loads_go_on_while_it_computes(compiled):
     assert all(r.pipelined for r in staged), [r for r in staged if not r.pipelined]
 
 
+def test_products_are_the_tensor_cores_and_a_groups_of_warps_where_a_tile_has_its_64_rows(compiled):
+    """On an H100 Triton has `wgmma` for tiles of 64 rows or more, in `emit` and `merge` where BM is 64, and in `gram`.
+
+    Tiles of 32 rows are too few for it, and take `mma.sync`.
+    """
+    for r in compiled:
+        assert r.tensor_cores, r
+        if r.cc == 90:
+            assert ("wgmma" in r.tensor_cores) is (r.kernel.startswith("gram") or "BM 64" in r.configuration), r
+
+
 @pytest.mark.skipif(not INTERPRETED, reason="Triton compiles in this process")
 def test_the_interpreter_cannot_compile():
     with pytest.raises(TargetUnavailableError, match="TRITON_INTERPRET"):

@@ -12,15 +12,16 @@ import pytest
 import torch  # noqa: TID251 - operands are torch tensors
 
 from modelgpt_edge.errors import GateError
-from modelgpt_edge.kernels.bench import contenders, measure, models, run
+from modelgpt_edge.kernels.bench import contenders, measure, run
 from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.contenders import COMPILED, Prepared
-from modelgpt_edge.kernels.bench.models import measure_models
 from modelgpt_edge.kernels.bench.roofs import Roofs
 from modelgpt_edge.kernels.bench.rows import Timed
 from modelgpt_edge.kernels.bench.timing import Memory, repeat, spread
 from modelgpt_edge.kernels.shapes import Layer, Table
+from modelgpt_edge.server import measuring
 from modelgpt_edge.server.jobs import ProfileJob
+from modelgpt_edge.server.measuring import measure_models
 
 CPU = torch.device("cpu")
 ROOFS = Roofs(1e10, 1e10, 1e10)
@@ -116,13 +117,14 @@ def test_a_timed_run_from_checks_to_report(monkeypatch):
     monkeypatch.setattr(run, "tune", lambda place: None)
     monkeypatch.setattr(run, "compile_ahead", lambda kernel: [])
     monkeypatch.setattr(run, "measure_roofs", lambda watch, place: ROOFS)
-    monkeypatch.setattr(run, "measure_models", lambda: measure_models("torch-cpu", 1, 2, 0.1))
     monkeypatch.setattr(
         run, "surroundings", lambda kernels: {"gpu": {"name": "none"}, "kernels": dict.fromkeys(kernels, "f00")}
     )
     kept = []
     with torch.compiler.set_stance("force_eager"):
-        report = run.run(("emit", "merge", "gram"), lambda line: None, kept.append)
+        report = run.run(
+            ("emit", "merge", "gram"), lambda line: None, kept.append, lambda: measure_models("torch-cpu", 1, 2, 0.1)
+        )
     assert [row.case for row in report.rows] == mine
     assert [line["case"]["kernel"] for line in kept] == ["gram", "emit", "merge"]
     assert kept[0]["kernel_hash"] == "f00"
@@ -139,5 +141,5 @@ def test_a_timed_run_from_checks_to_report(monkeypatch):
 
 def test_a_model_that_is_not_made_ends_the_count(tmp_path):
     job, said = ProfileJob(tmp_path / "absent", 260), r"a model wasn't made \(seen: 'this is no safetensors file'\)"
-    with models._launches("torch-cpu", 1) as launches, pytest.raises(GateError, match=said):
-        models._launch_until(launches, [job], math.inf)
+    with measuring._launches("torch-cpu", 1) as launches, pytest.raises(GateError, match=said):
+        measuring._launch_until(launches, [job], math.inf)

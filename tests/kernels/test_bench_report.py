@@ -208,7 +208,7 @@ def test_amounts():
 
 
 def test_a_ratio_below_is_exit_1_and_names_the_row(report, cli, monkeypatch, tmp_path):
-    monkeypatch.setattr(running, "run", lambda kernels, say, keep: report)
+    monkeypatch.setattr(running, "run", lambda kernels, say, keep, serve: report)
     ran = cli("bench", "kernels", "--fail-below", "0.95", "--out", tmp_path)
     assert ran.code == 1
     assert f"error: --fail-below: {CODES.name} is 0.90 times as fast as bmm, which is less than 0.95." in ran.err

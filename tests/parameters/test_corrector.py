@@ -24,8 +24,8 @@ from modelgpt_edge.parameters.likelihood import smoothed_loss
 from modelgpt_edge.parameters.prepare import Prepared, classification_targets, encode
 from modelgpt_edge.parameters.relevance import relevance
 from modelgpt_edge.parameters.units import Widths
-from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
+from modelgpt_edge.table_pipeline import understand
 from modelgpt_edge.training import corrector as trained
 from modelgpt_edge.training.checkpoint import export, save_checkpoint
 from modelgpt_edge.training.learner import Learner

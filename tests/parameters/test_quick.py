@@ -13,7 +13,7 @@ from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.data.table import open_table
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.generate import generate
-from modelgpt_edge.parameters.quick import emit_child, emit_encoded
+from modelgpt_edge.parameters.quick import begin_child, emit_encoded, finish, solve
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.rules import write_requirement
 
@@ -22,6 +22,12 @@ from modelgpt_edge.requirement.rules import write_requirement
 def _one_thread():
     with threadpool_limits(1, "blas"):
         yield
+
+
+def _emit(*asked, **options):
+    """The three steps, one after the other."""
+    begun = begin_child(*asked, **options)
+    return finish(begun, solve(begun))
 
 
 def _table(rows, task: str, label: str):
@@ -36,13 +42,13 @@ def _table(rows, task: str, label: str):
 def test_with_a_builds_blend_it_is_the_builds_child_to_the_bit(generator, units, draws, label, patients):
     table = _table(patients, f"predict the {label}", label)
     made = generate(table, units, draws, 3, generator=generator)
-    assert child_bytes(emit_child(table, units, draws, 3, generator, made.blend)) == child_bytes(made.child)
+    assert child_bytes(_emit(table, units, draws, 3, generator, made.blend)) == child_bytes(made.child)
 
 
 @pytest.mark.usefixtures("one_repeat")
 def test_the_encoder_of_another_table_is_kept(patients):
-    old = emit_child(_table(patients[:30], "predict the outcome", "outcome"), (20,), 1, 0)
-    new = emit_child(_table(patients[30:], "predict the outcome", "outcome"), (20,), 1, 0, encoder=old.encoder)
+    old = _emit(_table(patients[:30], "predict the outcome", "outcome"), (20,), 1, 0)
+    new = _emit(_table(patients[30:], "predict the outcome", "outcome"), (20,), 1, 0, encoder=old.encoder)
     assert new.encoder is old.encoder
     assert not np.array_equal(new.head_weight, old.head_weight)
 

@@ -17,8 +17,8 @@ from modelgpt_edge.parameters.floor import emit_floor, emit_linear
 from modelgpt_edge.parameters.prepare import classification_targets, encode, prepare
 from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.parameters.widths import LINEAR, score_widths
-from modelgpt_edge.pipeline import understand
 from modelgpt_edge.request import Request
+from modelgpt_edge.table_pipeline import understand
 
 MANY, FEW = 160, 20
 SIZES = (MANY, FEW, LINEAR)

@@ -206,12 +206,31 @@ def test_classes_of_data_and_options_together(label, asked, classes, note, profi
 @pytest.mark.parametrize(
     ("label", "options", "says"),
     [
-        (words(N, "lost"), {}, "one"),
+        (words(N, "lost"), {}, "there is one class only"),
+        (numbers(N, 1.37), {}, "models of texts tell classes, and this label is amounts"),
+        ([37 * i for i in range(N)], {}, "models of texts tell classes, and this label is amounts"),
+        ([f"2024-01-{1 + i % 28:02}" for i in range(N)], {}, "this label is amounts"),
         (numbers(N, 1.37), {"kind": "regression"}, "texts are classified, nothing else"),
+        ([f"class {i}" for i in range(240)], {}, "more than the 200"),
         ([None] * N, {}, ""),
     ],
 )
 def test_labels_that_cannot_be(label, options, says, profiled: Profiled):
     with pytest.raises(InputError) as told:
-        understood(profiled, {"text": TEXT, "label": label}, label="label", **options)
+        understood(profiled, {"text": texts(len(label)), "label": label}, label="label", **options)
     assert says in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "count"),
+    [
+        ([i % 30 for i in range(120)], {}, 30),
+        ([0, 1, 2], {}, 3),
+        (words(N, 1.5, 2.5), {"kind": "Classification"}, 2),
+        (words(N, 1, 2, 3, 4, 5), {}, 5),
+        (words(N, 0.0, 1.0), {}, 2),
+    ],
+)
+def test_numbers_that_are_classes(label, options, count, profiled: Profiled):
+    requirement = understood(profiled, {"text": texts(len(label)), "label": label}, **options)
+    assert len(requirement.schema.classes) == count

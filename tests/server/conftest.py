@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +58,6 @@ class Serving:
         lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.rpartition(" ")[0] == wanted), 0.0)
 
-    def wait(self, true: Callable[[], bool]) -> None:
-        """Until something is so; a minute is more than any machine needs."""
-        end = time.monotonic() + 60
-        while not true():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
     def connect(self) -> socket.socket:
         """A bare connection."""
         host, _, port = self.url.removeprefix("http://").partition(":")
@@ -104,6 +98,32 @@ def _serve(*options: str, within: Sequence[str] = (), **variables: str) -> Itera
         process.stdout.close()
         process.stderr.close()
     assert "Traceback" not in errors, errors
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Waits until something is so; two minutes are more than any machine needs."""
+
+    def wait(true: Callable[[], bool]) -> None:
+        end = time.monotonic() + 120
+        while not true():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """The same in an event loop, which goes on meanwhile."""
+
+    async def wait(true: Callable[[], bool]) -> None:
+        end = time.monotonic() + 120
+        while not true():
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

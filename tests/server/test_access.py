@@ -30,7 +30,17 @@ def test_its_own_names_are_taken_with_any_port(host, server):
         assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "https://localhost.evil.example", "null", "http://localhost:1"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "https://localhost.evil.example",
+        "null",
+        "http://localhost:1",
+        "http://localhost",
+        "http://127.0.0.1",
+    ],
+)
 def test_a_form_of_another_sites_page_is_refused(origin, server, csv):
     with server.client() as client:
         files = {"data": ("a.csv", csv)}

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from modelgpt_edge.errors import PackageError
-from modelgpt_edge.server.archive import folder_files, pack, unpack, write_files
+from modelgpt_edge.server.archive import folder_files, read_tar, tar_of, write_files
 from modelgpt_edge.server.errors import RequestError
 from modelgpt_edge.server.packages import Packages
 
@@ -32,9 +32,9 @@ def _kind(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
 def test_what_is_packed_is_unpacked_and_the_same_files_give_the_same_bytes(tmp_path):
     files = {"a.txt": b"1", "variants/x/model.so": bytes(range(256)) * 9, "empty": b""}
     assert write_files(tmp_path, files.items()) == list(files)
-    assert folder_files(tmp_path) == files
-    assert pack(folder_files(tmp_path)) == pack(dict(sorted(files.items())))
-    assert dict(unpack(io.BytesIO(pack(files)), 10_000)) == files
+    assert dict(folder_files(tmp_path)) == files
+    assert tar_of(folder_files(tmp_path)) == tar_of(sorted(files.items()))
+    assert dict(read_tar(io.BytesIO(tar_of(files.items())), 10_000)) == files
 
 
 UNSAFE = {
@@ -53,7 +53,7 @@ UNSAFE = {
 @pytest.mark.parametrize("case", UNSAFE)
 def test_a_member_that_is_not_a_file_of_the_folder_is_refused(case):
     with pytest.raises(PackageError, match="leaves its folder, or is no file"):
-        list(unpack(_tar((tarfile.TarInfo("fine"), b"x"), UNSAFE[case]), 1000))
+        list(read_tar(_tar((tarfile.TarInfo("fine"), b"x"), UNSAFE[case]), 1000))
 
 
 def _claiming(**headers: str) -> tuple[tarfile.TarInfo, bytes]:
@@ -66,7 +66,7 @@ def test_a_header_cannot_claim_room_or_zeros_that_were_not_sent():
     many = str(1 << 40)
     for claim in ({"realsize": f"-{many}"}, {"map": f"{many},0", "size": many, "major": "0", "minor": "1"}):
         with pytest.raises(PackageError, match="is no file"):
-            list(unpack(_tar(_claiming(**claim), (tarfile.TarInfo("after"), b"x" * 2000)), 1000))
+            list(read_tar(_tar(_claiming(**claim), (tarfile.TarInfo("after"), b"x" * 2000)), 1000))
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "taken/below"])
@@ -77,15 +77,15 @@ def test_a_file_that_cannot_be_written_is_told(name, tmp_path):
 
 def test_too_much_is_refused():
     with pytest.raises(PackageError, match="unpacks to too much"):
-        list(unpack(_tar((tarfile.TarInfo("a"), b"x" * 600), (tarfile.TarInfo("b"), b"x" * 600)), 1000))
+        list(read_tar(_tar((tarfile.TarInfo("a"), b"x" * 600), (tarfile.TarInfo("b"), b"x" * 600)), 1000))
     with pytest.raises(PackageError, match="unpacks to too much"):
-        list(unpack(_tar(*((tarfile.TarInfo(f"f{n}"), b"") for n in range(5))), 1000, most_files=4))
+        list(read_tar(_tar(*((tarfile.TarInfo(f"f{n}"), b"") for n in range(5))), 1000, most_files=4))
 
 
-@pytest.mark.parametrize("content", [b"", b"no tar at all" * 100, pack({"a": b"x" * 5000})[:2000]])
+@pytest.mark.parametrize("content", [b"", b"no tar at all" * 100, tar_of([("a", b"x" * 5000)])[:2000]])
 def test_a_damaged_tar_is_refused(content):
     with pytest.raises(PackageError, match="damaged or cut short"):
-        list(unpack(io.BytesIO(content), 10_000))
+        list(read_tar(io.BytesIO(content), 10_000))
 
 
 def test_packages_are_kept_for_a_while_and_few(tmp_path):

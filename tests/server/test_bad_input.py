@@ -175,23 +175,23 @@ def test_a_parquet_file_with_fewer_rows_than_it_says_is_refused(parquet, tmp_pat
     assert "60 rows instead of 61" in reasons
 
 
-def test_an_upload_that_is_cut_short_is_forgotten(server, csv):
+def test_an_upload_that_is_cut_short_is_forgotten(server, csv, until):
     before = server.metric("modelgpt_requests_total", route="/v1/parameters", status="499")
     for _ in range(3):
         with server.connect() as wire:
             wire.sendall(_head(len(csv) + 1000) + csv)
-    server.wait(lambda: server.metric("modelgpt_requests_total", route="/v1/parameters", status="499") == before + 3)
+    until(lambda: server.metric("modelgpt_requests_total", route="/v1/parameters", status="499") == before + 3)
     with server.client() as client:
         assert client.post("/v1/parameters", params=TASK, content=csv, headers=CSV).status_code == 200
     assert server.metric("modelgpt_accepted") == 0
 
 
 @pytest.mark.parametrize("route", ["/v1/build", "/v1/refit"])
-def test_a_form_that_is_cut_short_is_forgotten(route, server, csv):
+def test_a_form_that_is_cut_short_is_forgotten(route, server, csv, until):
     part = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.csv"\r\n\r\n' + csv
     lines = [f"POST {route}?{'task=predict+x' if route == '/v1/build' else ''} HTTP/1.1", "Host: localhost"]
     lines += ["Content-Type: multipart/form-data; boundary=x", f"Content-Length: {len(part) + 1000}", "", ""]
     before = server.metric("modelgpt_requests_total", route=route, status="499")
     with server.connect() as wire:
         wire.sendall("\r\n".join(lines).encode() + part)
-    server.wait(lambda: server.metric("modelgpt_requests_total", route=route, status="499") == before + 1)
+    until(lambda: server.metric("modelgpt_requests_total", route=route, status="499") == before + 1)

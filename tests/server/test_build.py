@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import modelgpt_edge
-from modelgpt_edge.server.archive import unpack
+from modelgpt_edge.server.archive import read_tar
 
 CSV = {"Content-Type": "text/csv"}
 EVENTS = {**CSV, "Accept": "text/event-stream"}
@@ -50,7 +50,7 @@ def test_the_tar_holds_the_local_builds_bytes(server, csv, local):
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/x-tar"
     assert sha256(answer.content).hexdigest() == answer.headers["modelgpt-sha256"]
-    files = dict(unpack(io.BytesIO(answer.content), 1 << 24))
+    files = dict(read_tar(io.BytesIO(answer.content), 1 << 24))
     assert files.pop(MEASURED)
     assert files == _files(local)
 
@@ -71,7 +71,7 @@ def test_events_tell_the_stages_in_order_and_then_where_the_package_is(server, c
         content = httpx.get(server.url + package["url"], timeout=60).content
         assert sha256(content).hexdigest() == package["sha256"]
         assert len(content) == package["bytes"]
-    files = dict(unpack(io.BytesIO(content), 1 << 24))
+    files = dict(read_tar(io.BytesIO(content), 1 << 24))
     assert files.pop(MEASURED)
     assert files == _files(local)
     missing = httpx.get(f"{server.url}/v1/packages/{package['id'][:-1]}", timeout=60)

@@ -11,7 +11,7 @@ import pytest
 from fastapi import Request
 
 from modelgpt_edge.server.archive import write_files
-from modelgpt_edge.server.bodies import Limits, save_body
+from modelgpt_edge.server.bodies import UploadLimits, _file_name, save_body
 from modelgpt_edge.server.disk import RESERVE, writing
 from modelgpt_edge.server.errors import RequestError
 
@@ -85,7 +85,7 @@ def test_a_disk_that_is_full_all_the_same_is_told(tmp_path):
 
     async def save() -> None:
         with writing():
-            await save_body(_request(b"x" * 100_000), tmp_path, Limits(MEGABYTE, 60), lambda size: None)
+            await save_body(_request(b"x" * 100_000), tmp_path, UploadLimits(MEGABYTE, 60), lambda size: None)
 
     with pytest.raises(RequestError, match="the server's disk is full") as refused:
         asyncio.run(save())
@@ -101,3 +101,8 @@ def test_a_full_disk_is_told_when_an_archive_is_unpacked(tmp_path):
 def test_other_faults_of_the_disk_are_none_of_this(tmp_path):
     with pytest.raises(FileNotFoundError), writing():
         Path(tmp_path / "nowhere" / "a").write_bytes(b"x")
+
+
+@pytest.mark.parametrize("name", ["table.safetensors", "rows.parquet", "a.csv.gz", "x.jsonl"])
+def test_a_file_keeps_its_whole_ending(name):
+    assert _file_name(name, Path(name).suffix) == name

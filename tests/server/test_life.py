@@ -30,7 +30,7 @@ def _ended(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "Z"
 
 
-def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, profile):
+def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, profile, until):
     with serve("--workers", "1") as serving:
         answers: list[httpx.Response] = []
 
@@ -40,7 +40,7 @@ def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, 
         asking = threading.Thread(target=ask)
         with serving.held():
             asking.start()
-            serving.wait(lambda: serving.metric("modelgpt_batch_size_count") == 1)
+            until(lambda: serving.metric("modelgpt_batch_size_count") == 1)
             for pid in serving.workers():
                 os.kill(pid, signal.SIGKILL)
         asking.join()
@@ -54,17 +54,17 @@ def test_a_worker_that_dies_is_replaced_and_its_request_alone_fails(serve, csv, 
         assert serving.metric("modelgpt_workers_replaced_total") >= 1
 
 
-def test_an_idle_worker_that_dies_is_replaced_before_anybody_asks(serve):
+def test_an_idle_worker_that_dies_is_replaced_before_anybody_asks(serve, until):
     with serve("--workers", "1") as serving, serving.client() as client:
         (worker,) = serving.workers()
         os.kill(worker, signal.SIGKILL)
-        serving.wait(lambda: serving.metric("modelgpt_workers_replaced_total") == 1)
-        serving.wait(lambda: client.get("/healthz").status_code == 200)
+        until(lambda: serving.metric("modelgpt_workers_replaced_total") == 1)
+        until(lambda: client.get("/healthz").status_code == 200)
         assert client.get("/healthz").json()["workers"] == len(serving.workers()) == 1
         assert serving.workers() != [worker]
 
 
-def test_health_is_down_while_no_worker_can_be_had_and_mends_itself(serve, profile):
+def test_health_is_down_while_no_worker_can_be_had_and_mends_itself(serve, profile, until):
     with serve("--workers", "1") as serving, serving.client() as client:
         assert client.get("/healthz").status_code == 200
         (worker,) = serving.workers()
@@ -73,10 +73,10 @@ def test_health_is_down_while_no_worker_can_be_had_and_mends_itself(serve, profi
         # No file left for another worker's pipe; the connection at hand stays.
         resource.prlimit(server, resource.RLIMIT_NOFILE, (3, usual[1]))
         os.kill(worker, signal.SIGKILL)
-        serving.wait(lambda: client.get("/healthz").status_code == 503)
+        until(lambda: client.get("/healthz").status_code == 503)
         assert client.get("/healthz").json()["status"] == "down"
         resource.prlimit(server, resource.RLIMIT_NOFILE, usual)
-        serving.wait(lambda: client.get("/healthz").status_code == 200)
+        until(lambda: client.get("/healthz").status_code == 200)
         assert client.post("/v1/parameters", params=QUICK, content=profile(), headers=PROFILE).status_code == 200
 
 
@@ -85,21 +85,21 @@ def _request(csv: bytes) -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {len(csv)}", "", ""]).encode() + csv
 
 
-def test_a_client_that_hangs_up_leaves_nothing_behind(serve, csv):
+def test_a_client_that_hangs_up_leaves_nothing_behind(serve, csv, until):
     with serve("--workers", "1", "--batch", "1") as serving:
         with serving.held():
             for place in range(6):
                 with serving.connect() as wire:
                     wire.sendall(_request(csv))
-                    serving.wait(lambda: serving.metric("modelgpt_accepted") == 1)
-                serving.wait(lambda: serving.metric("modelgpt_accepted") == 0)
+                    until(lambda: serving.metric("modelgpt_accepted") == 1)
+                until(lambda: serving.metric("modelgpt_accepted") == 0)
                 assert serving.metric("modelgpt_batch_size_count") == 1, f"request {place} was launched for nobody"
         answer = httpx.post(f"{serving.url}/v1/parameters", params=SLOW, content=csv, headers=CSV, timeout=60)
         assert answer.status_code == 200
         assert serving.metric("modelgpt_batch_size_count") == 2
 
 
-def test_what_runs_for_a_client_that_hung_up_is_dropped(serve, csv, profile):
+def test_what_runs_for_a_client_that_hung_up_is_dropped(serve, csv, profile, until):
     asked = {"params": QUICK, "content": profile(), "headers": PROFILE, "timeout": 60}
     with serve("--workers", "1") as serving:
         url = f"{serving.url}/v1/parameters"
@@ -108,16 +108,16 @@ def test_what_runs_for_a_client_that_hung_up_is_dropped(serve, csv, profile):
             with serving.held():
                 with serving.connect() as wire:
                     wire.sendall(_request(csv))
-                    serving.wait(lambda: serving.metric("modelgpt_batch_size_count") == 2)
-                serving.wait(lambda: serving.metric("modelgpt_accepted") == 0)
+                    until(lambda: serving.metric("modelgpt_batch_size_count") == 2)
+                until(lambda: serving.metric("modelgpt_accepted") == 0)
                 other = pool.submit(httpx.post, url, **asked)
-                serving.wait(lambda: serving.metric("modelgpt_accepted") == 1)
+                until(lambda: serving.metric("modelgpt_accepted") == 1)
             assert other.result().content == alone.content
         assert serving.metric("modelgpt_models_total") == 2
         assert serving.metric("modelgpt_workers_replaced_total") == 0
 
 
-def test_a_client_that_hangs_up_ends_its_build(serve, csv):
+def test_a_client_that_hangs_up_ends_its_build(serve, csv, until):
     with serve("--workers", "1") as serving:
         headers = {**CSV, "Accept": "text/event-stream"}
         options = {"task": "predict the outcome", "finetune": "60"}
@@ -128,13 +128,13 @@ def test_a_client_that_hangs_up_ends_its_build(serve, csv):
             lines = answer.iter_lines()
             while "fine-tuning" not in next(lines):
                 pass
-        serving.wait(lambda: serving.metric("modelgpt_workers_replaced_total") == 1)
+        until(lambda: serving.metric("modelgpt_workers_replaced_total") == 1)
         with serving.client() as client:
             answer = client.post("/v1/build", params={"task": "predict the outcome", "draws": "1"}, content=csv, headers=CSV)
         assert answer.status_code == 200, answer.text
 
 
-def test_sigterm_under_load_ends_it_after_everything_accepted_is_answered(serve, csv):
+def test_sigterm_under_load_ends_it_after_everything_accepted_is_answered(serve, csv, until):
     with serve("--workers", "2", "--queue", "40") as serving:
         answers: list[httpx.Response] = []
 
@@ -146,7 +146,7 @@ def test_sigterm_under_load_ends_it_after_everything_accepted_is_answered(serve,
         with serving.held():
             for thread in asking:
                 thread.start()
-            serving.wait(lambda: serving.metric("modelgpt_accepted") == len(asking))
+            until(lambda: serving.metric("modelgpt_accepted") == len(asking))
             # A service manager tells the workers as well: they must not mind.
             workers = serving.workers()
             for pid in workers:
@@ -162,12 +162,12 @@ def test_sigterm_under_load_ends_it_after_everything_accepted_is_answered(serve,
         assert all(map(_ended, workers))
 
 
-def test_a_server_that_is_killed_takes_its_workers_with_it(serve, tmp_path):
+def test_a_server_that_is_killed_takes_its_workers_with_it(serve, tmp_path, until):
     with serve("--workers", "1", TMPDIR=str(tmp_path)) as serving:
         workers = serving.workers()
         serving.process.kill()
         serving.process.wait()
-        serving.wait(lambda: all(map(_ended, workers)))
+        until(lambda: all(map(_ended, workers)))
 
 
 def test_a_port_that_is_taken_is_told(server):

@@ -66,7 +66,7 @@ def narrow(serve):
 
 
 @pytest.mark.parametrize("case", BOMBS)
-def test_an_upload_that_unpacks_to_too_much_is_told_and_the_next_is_served(case, narrow, profile):
+def test_an_upload_that_unpacks_to_too_much_is_told_and_the_next_is_served(case, narrow, profile, until):
     kind, made = BOMBS[case]
     body = made()
     assert len(body) < 2 * MEGABYTE
@@ -78,7 +78,7 @@ def test_an_upload_that_unpacks_to_too_much_is_told_and_the_next_is_served(case,
         assert answer.json()["error"] == "the server ran out of memory"
         assert "--worker-memory" in answer.json()["cure"]
         assert int(answer.headers["Retry-After"]) >= 1
-        narrow.wait(lambda: client.get("/healthz").status_code == 200)
+        until(lambda: client.get("/healthz").status_code == 200)
         answer = client.post("/v1/parameters", params={"units": "20"}, content=profile(), headers=PROFILE)
         assert answer.status_code == 200, answer.text
 
@@ -101,8 +101,8 @@ def test_a_build_has_a_limit_as_well(narrow):
         assert answer.json()["error"] == "the server ran out of memory"
 
 
-def test_every_worker_has_the_limit(narrow):
-    narrow.wait(lambda: len(narrow.workers()) >= 1)
+def test_every_worker_has_the_limit(narrow, until):
+    until(lambda: len(narrow.workers()) >= 1)
     for worker in narrow.workers():
         assert LIMIT < resource.prlimit(worker, resource.RLIMIT_DATA)[0] < LIMIT + 512 * MEGABYTE
 

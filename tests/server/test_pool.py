@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -35,12 +34,13 @@ def test_a_job_that_nobody_waits_for_is_not_begun(pool, profile, tmp_path):
     assert pool.alive == 1
 
 
-def test_a_job_that_is_abandoned_while_it_runs_frees_its_worker(pool, profile, tmp_path):
+def test_a_pool_that_never_started_can_be_closed():
+    Pool(2, seconds=60).close()
+
+
+def test_a_job_that_is_abandoned_while_it_runs_frees_its_worker(pool, profile, tmp_path, until):
     os.mkfifo(tmp_path / "never")
     running, last = pool.launch([ProfileJob(tmp_path / "never"), _job(tmp_path, profile)])
-    end = time.monotonic() + 60
-    while not running.running():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(running.running)
     pool.abandon(running)
     assert isinstance(last.result(60), Done)

@@ -12,8 +12,7 @@ import signal
 import tarfile
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +61,17 @@ def replicas(root: int) -> dict[int, int]:
     return {pid: parent for pid, parent in below(root).items() if command(pid).startswith(REPLICA)}
 
 
+def listens_everywhere(pid: int) -> bool:
+    """Whether a process listens for TCP at another address than the loopback one."""
+    mine, local = set(), ("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                mine.add(os.readlink(file))
+    fields = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return any(f[3] == "0A" and f"socket:[{f[9]}]" in mine and f[1].partition(":")[0] not in local for f in fields)
+
+
 @contextlib.contextmanager
 def held(pids: list[int]) -> Iterator[None]:
     """The workers of replicas stand still meanwhile."""
@@ -77,14 +87,6 @@ def held(pids: list[int]) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Until something is so; a minute is more than any machine needs."""
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """Where Ray and the replicas keep their files: a short path, for the sockets' sake."""
@@ -94,7 +96,7 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def address(place: Path) -> Iterator[str]:
+def address(place: Path, until) -> Iterator[str]:
     """A head that runs nothing, and two hosts of a core each; they end with this process, however that ends."""
     names = {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -134,7 +136,9 @@ def remote(serve, options):
         yield serving
 
 
-def test_a_replica_is_killed_under_load_and_every_accepted_request_gets_the_local_engines_bytes(remote, server, place, csv):
+def test_a_replica_is_killed_under_load_and_every_accepted_request_gets_the_local_engines_bytes(
+    remote, server, place, csv, until
+):
     before = replicas(os.getpid())
     assert len(before) == 2
     assert len(set(before.values())) == 2, "both replicas are on one host"
@@ -206,7 +210,7 @@ def test_profiles_and_refits_of_many_are_the_local_engines(remote, server, packa
     assert there == here
 
 
-def test_a_server_that_comes_back_after_a_crash_finds_its_application_and_ends_it(remote, serve, options, profile):
+def test_a_server_that_comes_back_after_a_crash_finds_its_application_and_ends_it(remote, serve, options, profile, until):
     remote.process.kill()
     remote.process.wait()
     assert len(replicas(os.getpid())) == 2
@@ -218,8 +222,10 @@ def test_a_server_that_comes_back_after_a_crash_finds_its_application_and_ends_i
     until(lambda: not replicas(os.getpid()))
 
 
-def test_a_server_with_a_cluster_of_its_own_finishes_what_it_accepted_and_leaves_nothing(serve, place, csv):
+def test_a_server_with_a_cluster_of_its_own_finishes_what_it_accepted_and_leaves_nothing(serve, place, csv, until):
     with serve("--engine", "ray", "--replicas", "1", TMPDIR=str(place)) as serving:
+        open_to_all = {pid for pid in [serving.process.pid, *below(serving.process.pid)] if listens_everywhere(pid)}
+        assert open_to_all <= set(replicas(serving.process.pid)), {pid: command(pid) for pid in open_to_all}
         answers: list[httpx.Response] = []
 
         def ask(seed: int) -> None:
@@ -240,6 +246,7 @@ def test_a_server_with_a_cluster_of_its_own_finishes_what_it_accepted_and_leaves
             thread.join()
         assert [a.status_code for a in answers] == [200] * len(asking)
         until(lambda: not set(started) & set(parents()))
+        assert list(place.glob("mge-ray-*")) == [], "Ray's files were left"
 
 
 def test_a_cluster_that_is_not_there_is_told(cli):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from modelgpt_edge.errors import InputError
+from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.server.archive import folder_files
 from modelgpt_edge.server.emission import do
 from modelgpt_edge.server.jobs import ProfileJob, RefitJob, Refused, RowsJob
 from modelgpt_edge.server.ray_cluster import Cluster, read_cluster
-from modelgpt_edge.server.ray_parcels import Templates, pack, pack_template, unpack
+from modelgpt_edge.server.ray_parcels import Templates, open_parcel, parcel_of, tar_template
+from modelgpt_edge.server.room import Room
 
 
 def test_a_job_does_the_same_after_its_journey_and_names_no_path_of_the_host_it_came_from(tmp_path, csv):
@@ -22,9 +24,9 @@ def test_a_job_does_the_same_after_its_journey_and_names_no_path_of_the_host_it_
     there.mkdir()
     (here / "my table.csv").write_bytes(csv)
     job = RowsJob(here / "my table.csv", "predict the outcome", units=20, seed=3)
-    parcel = pack(job)
+    parcel = parcel_of(job)
     assert str(here) not in repr(parcel)
-    arrived = unpack(parcel, there)
+    arrived = open_parcel(parcel, there)
     assert arrived.data == there / "my table.csv"
     done = do(job)
     (here / "my table.csv").unlink()
@@ -35,7 +37,7 @@ def test_errors_of_a_job_that_travelled_name_its_file_alone(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "p.safetensors").write_bytes(b"nothing")
     job = ProfileJob(tmp_path / "p.safetensors")
-    here, there = do(job), do(unpack(pack(job), tmp_path / "there"))
+    here, there = do(job), do(open_parcel(parcel_of(job), tmp_path / "there"))
     assert isinstance(here, Refused)
     assert here == there
     assert here.error["where"] == "p.safetensors"
@@ -44,16 +46,16 @@ def test_errors_of_a_job_that_travelled_name_its_file_alone(tmp_path):
 def test_a_template_travels_once_for_many_jobs_and_is_the_package(tmp_path, package, csv):
     (tmp_path / "a.csv").write_bytes(csv)
     (tmp_path / "there").mkdir()
-    digest, content = pack_template(package)
+    digest, content = tar_template(package)
     job = RefitJob(package, tmp_path / "a.csv")
-    parcel = pack(job, digest)
+    parcel = parcel_of(job, digest)
     assert str(package) not in repr(parcel)
     templates = Templates(tmp_path / "templates", 2)
     assert templates.find(digest) is None
     place = templates.add(digest, parcel.job.template.name, content)
     assert templates.find(digest) == place
-    assert folder_files(place) == folder_files(package)
-    assert do(unpack(parcel, tmp_path / "there", place)).content == do(job).content
+    assert dict(folder_files(place)) == dict(folder_files(package))
+    assert do(open_parcel(parcel, tmp_path / "there", place)).content == do(job).content
 
 
 def test_the_template_that_was_longest_not_asked_for_goes_first(tmp_path):
@@ -61,7 +63,7 @@ def test_the_template_that_was_longest_not_asked_for_goes_first(tmp_path):
     packed = []
     for number in range(3):
         (tmp_path / "package" / "manifest.json").write_text(str(number))
-        packed.append(pack_template(tmp_path / "package"))
+        packed.append(tar_template(tmp_path / "package"))
     (a, _), (b, _), (c, _) = packed
     templates = Templates(tmp_path / "templates", 2)
     for digest, content in packed[:2]:
@@ -71,6 +73,48 @@ def test_the_template_that_was_longest_not_asked_for_goes_first(tmp_path):
     assert templates.find(b) is None
     assert sorted(path.name for path in (tmp_path / "templates").iterdir()) == sorted([a, c])
     assert [Path(templates.find(digest), "manifest.json").read_text() for digest in (a, c)] == ["0", "2"]
+
+
+def test_a_template_that_could_not_be_unpacked_is_unpacked_when_it_comes_again(tmp_path, package):
+    digest, content = tar_template(package)
+    templates = Templates(tmp_path / "templates", 2)
+    with pytest.raises(PackageError, match="unpacks to too much"):
+        templates.add(digest, "package", content[: len(content) // 2])
+    assert templates.find(digest) is None
+    assert list((tmp_path / "templates").iterdir()) == []
+    assert dict(folder_files(templates.add(digest, "package", content))) == dict(folder_files(package))
+
+
+def test_what_is_in_memory_is_bounded_by_bytes_and_who_waits_goes_in_order(eventually):
+    held: list[str] = []
+
+    async def run() -> None:
+        room, leave = Room(100), {name: asyncio.Event() for name in "abcde"}
+
+        async def hold(name: str, size: int) -> None:
+            async with room.taken(size):
+                held.append(name)
+                await leave[name].wait()
+            held.remove(name)
+
+        tasks = {}
+        for name, size in (("a", 60), ("b", 40), ("c", 50), ("d", 1), ("e", 1000)):
+            tasks[name] = asyncio.create_task(hold(name, size))
+            await asyncio.sleep(0)
+        assert held == ["a", "b"]
+        leave["b"].set()
+        await tasks["b"]
+        await asyncio.sleep(0)
+        assert held == ["a"], "40 bytes are left, and 50 are wanted"
+        tasks["c"].cancel()
+        await eventually(lambda: held == ["a", "d"])
+        leave["a"].set()
+        leave["d"].set()
+        await eventually(lambda: held == ["e"])
+        leave["e"].set()
+        await tasks["e"]
+
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_options_say_where_replicas_run(monkeypatch):

@@ -13,7 +13,7 @@ from safetensors.numpy import load
 
 from modelgpt_edge.manifest import MANIFEST, sealed
 from modelgpt_edge.refit import refit
-from modelgpt_edge.server.archive import folder_files, pack, unpack
+from modelgpt_edge.server.archive import folder_files, read_tar, tar_of
 
 TAR = {"Content-Type": "application/x-tar"}
 
@@ -30,13 +30,13 @@ def users(patients) -> dict[str, bytes]:
 
 def _answer(content: bytes) -> tuple[dict[str, bytes], dict, dict]:
     assert not content.startswith(b"{"), content
-    files = dict(unpack(io.BytesIO(content), 1 << 26))
+    files = dict(read_tar(io.BytesIO(content), 1 << 26))
     errors, report = json.loads(files.pop("errors.json")), json.loads(files.pop("report.json"))
     return {name.removesuffix(".safetensors"): content for name, content in files.items()}, report, errors
 
 
 def _form(package: Path, users: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
-    template = {"template": ("package.tar", pack(folder_files(package)))}
+    template = {"template": ("package.tar", tar_of(folder_files(package)))}
     return template | {user: (f"{user}.csv", content) for user, content in users.items()}
 
 
@@ -57,7 +57,7 @@ def test_with_a_score_every_user_gets_what_refit_gives(server, package, users, t
 def test_without_one_the_templates_blend_and_encoder_stay(server, package, users):
     with server.client() as client:
         first = client.post("/v1/refit", files=_form(package, users))
-        tar = pack({f"{user}.csv": content for user, content in users.items()})
+        tar = tar_of((f"{user}.csv", content) for user, content in users.items())
         built = client.post(
             "/v1/build",
             params={"task": "predict the outcome", "draws": "1", "target": "jetson"},
@@ -111,18 +111,32 @@ def test_more_users_than_the_queue_has_room_for_are_all_served(serve, package, u
         assert set(weights) == set(many)
 
 
-def test_two_requests_for_many_leave_room_for_others(serve, package, users, profile):
+def test_two_requests_for_many_leave_room_for_others(serve, package, users, profile, until):
     headers = {"Content-Type": "application/x-safetensors"}
     with serve("--workers", "1", "--queue", "4") as serving, serving.client() as client, ThreadPoolExecutor(3) as pool:
         with serving.held():
             many = [pool.submit(client.post, "/v1/refit", files=_form(package, users)) for _ in range(2)]
             sent = 2 * sum(len(content) for _, content in _form(package, users).values())
-            serving.wait(lambda: serving.metric("modelgpt_received_bytes_total") > sent)
-            serving.wait(lambda: serving.metric("modelgpt_accepted") == 2)
+            until(lambda: serving.metric("modelgpt_received_bytes_total") > sent)
+            until(lambda: serving.metric("modelgpt_accepted") == 2)
             other = pool.submit(client.post, "/v1/parameters", params={"units": "20"}, content=profile(), headers=headers)
-            serving.wait(lambda: other.done() or serving.metric("modelgpt_accepted") == 3)
+            until(lambda: other.done() or serving.metric("modelgpt_accepted") == 3)
         assert other.result().status_code == 200, other.result().text
         assert [_answer(answer.result().content)[2] for answer in many] == [{}, {}]
+
+
+def test_one_too_many_is_refused_before_its_body_is_read(serve, package, users, until):
+    with serve("--workers", "1") as serving, serving.client() as client, ThreadPoolExecutor(4) as pool:
+        with serving.held():
+            many = [pool.submit(client.post, "/v1/refit", files=_form(package, users)) for _ in range(4)]
+            until(lambda: serving.metric("modelgpt_accepted") == 4 * len(users))
+            with serving.connect() as wire:
+                lines = ["POST /v1/refit HTTP/1.1", "Host: localhost", "Content-Type: application/x-tar"]
+                wire.sendall("\r\n".join([*lines, f"Content-Length: {100 << 20}", "", ""]).encode())
+                answer = wire.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 429"), answer
+        assert b"retry-after" in answer.lower()
+        assert [answer.result().status_code for answer in many] == [200] * 4
 
 
 def test_two_tables_of_one_user_are_refused(server, package, users):
@@ -130,10 +144,10 @@ def test_two_tables_of_one_user_are_refused(server, package, users):
     with server.client() as client:
         built = client.post("/v1/build", params={"task": "predict the outcome", "draws": "1"}, files={"data": ("t.csv", table)})
         options = {"template": built.headers["modelgpt-package"]}
-        tar = pack({"anna.b.csv": table, "anna.c.csv": table, "rome/ben.csv": table})
+        tar = tar_of((name, table) for name in ("anna.b.csv", "anna.c.csv", "rome/ben.csv"))
         answer = client.post("/v1/refit", params=options, content=tar, headers=TAR)
         assert set(_answer(answer.content)[0]) == {"anna.b", "anna.c", "ben"}
-        tar = pack({"oslo/ben.csv": table, "rome/ben.csv": table})
+        tar = tar_of((name, table) for name in ("oslo/ben.csv", "rome/ben.csv"))
         again = client.post("/v1/refit", params=options, content=tar, headers=TAR)
         form = [("template", template), ("ben", ("a.csv", table)), ("ben", ("b.csv", table))]
         for refused in (again, client.post("/v1/refit", files=form)):
@@ -143,7 +157,7 @@ def test_two_tables_of_one_user_are_refused(server, package, users):
 
 def _edited(package: Path, **changes: Any) -> tuple[str, bytes]:
     """The package with other values in its manifest, and the checksum to go with them."""
-    files = folder_files(package)
+    files = dict(folder_files(package))
     values = json.loads(files[MANIFEST])
     for path, value in changes.items():
         place = values
@@ -152,7 +166,7 @@ def _edited(package: Path, **changes: Any) -> tuple[str, bytes]:
             place = place[name]
         place[last] = value
     files[MANIFEST] = json.dumps(sealed(values)).encode()
-    return "package.tar", pack(files)
+    return "package.tar", tar_of(files.items())
 
 
 EDITS = {
@@ -189,14 +203,14 @@ def test_a_manifest_that_would_fill_memory_is_refused_unread(server, package, us
     assert answer.json()["error"] == "the manifest is too long"
 
 
-def test_many_that_take_too_long_are_given_up_together(serve, package, users, profile):
+def test_many_that_take_too_long_are_given_up_together(serve, package, users, profile, until):
     with serve("--workers", "1", "--build-timeout", "2") as serving, serving.client() as client:
         with serving.held():
             answer = client.post("/v1/refit", files=_form(package, users))
             assert answer.status_code == 504, answer.text
             assert answer.json()["error"] == "it takes too long"
             assert answer.json()["seen"] == "2 s"
-            serving.wait(lambda: serving.metric("modelgpt_accepted") == 0)
+            until(lambda: serving.metric("modelgpt_accepted") == 0)
         headers = {"Content-Type": "application/x-safetensors"}
         assert client.post("/v1/parameters", params={"units": "20"}, content=profile(), headers=headers).status_code == 200
 
@@ -209,9 +223,13 @@ def test_bad_requests_are_refused(server, package, users):
         ({"files": {name: f for name, f in form.items() if name != "template"}}, 422, "the template is missing"),
         ({"files": {"template": form["template"]}}, 422, "there is no user's table"),
         ({"files": {**form, "../up": ("a.csv", b"a\n1\n")}}, 422, "this can't be a user's name"),
-        ({"content": pack({"\udc80.csv": b"a\n1\n"}), "headers": TAR}, 422, "this can't be a user's name"),
-        ({"content": pack({"a": b"a\n1\n", "a/b": b"a\n1\n"}), "headers": TAR}, 422, "a file can't be unpacked: File exists"),
-        ({"files": {**form, "template": ("t.tar", pack(broken))}}, 422, None),
+        ({"content": tar_of([("\udc80.csv", b"a\n1\n")]), "headers": TAR}, 422, "this can't be a user's name"),
+        (
+            {"content": tar_of([("a", b"a\n1\n"), ("a/b", b"a\n1\n")]), "headers": TAR},
+            422,
+            "a file can't be unpacked: File exists",
+        ),
+        ({"files": {**form, "template": ("t.tar", tar_of(broken.items()))}}, 422, None),
         ({"files": {**form, "template": ("t.tar", b"no tar" * 400)}}, 422, "the tar is damaged or cut short"),
         ({"files": form, "params": {"template": "nowhere"}}, 404, "no such package is kept here"),
         ({"content": b"x", "headers": {"Content-Type": "text/csv"}}, 415, "a body of this type isn't taken"),

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from modelgpt_edge.server.app import create_app
-from modelgpt_edge.server.archive import pack
+from modelgpt_edge.server.archive import tar_of
 from modelgpt_edge.server.errors import RequestError
 from modelgpt_edge.server.jobs import Done, RefitJob, Refused, Result
+from modelgpt_edge.server.launches import DeviceMemoryError
 from modelgpt_edge.server.service import Service
 from modelgpt_edge.server.settings import Settings
 
@@ -54,27 +55,19 @@ async def _service(emitter: Emitter, **limits: Any) -> AsyncIterator[Service]:
         await service.close()
 
 
-async def _until(true) -> None:
-    async def waited() -> None:
-        while not true():
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(waited(), 30)
-
-
 JOBS = [RefitJob(Path("template"), Path(f"{n}.csv")) for n in range(4)]
 
 
-def test_each_of_many_is_told_as_soon_as_it_is_there():
+def test_each_of_many_is_told_as_soon_as_it_is_there(eventually):
     async def run() -> None:
         emitter, told = Emitter(), {}
         async with _service(emitter) as service:
             many = asyncio.ensure_future(service.emit_many(JOBS, told.__setitem__))
-            await _until(lambda: len(emitter.futures) == 4)
+            await eventually(lambda: len(emitter.futures) == 4)
             emitter.futures[2].set_result(Done(b"two", {}))
-            await _until(lambda: 2 in told)
+            await eventually(lambda: 2 in told)
             emitter.futures[0].set_result(Refused(422, {"error": "x"}))
-            await _until(lambda: 0 in told)
+            await eventually(lambda: 0 in told)
             assert set(told) == {0, 2}
             assert not many.done()
             for place in (1, 3):
@@ -85,43 +78,66 @@ def test_each_of_many_is_told_as_soon_as_it_is_there():
     asyncio.run(run())
 
 
-def test_the_templates_fault_ends_all_of_them():
+def test_the_templates_fault_ends_all_of_them(eventually):
     async def run() -> None:
         emitter = Emitter()
         async with _service(emitter) as service:
             many = asyncio.ensure_future(service.emit_many(JOBS, lambda place, result: None))
-            await _until(lambda: len(emitter.futures) == 4)
+            await eventually(lambda: len(emitter.futures) == 4)
             fault = {"error": "the template is wrong", "where": "here", "seen": "", "cure": "Mend it.", "code": 1}
             emitter.futures[1].set_result(Refused(422, fault, shared=True))
             with pytest.raises(RequestError, match="the template is wrong") as refused:
                 await many
             assert refused.value.status == 422
-            await _until(lambda: all(f.done() for f in emitter.futures))
+            await eventually(lambda: all(f.done() for f in emitter.futures))
             assert [f.cancelled() for f in emitter.futures] == [True, False, True, True]
             assert service.health()["accepted"] == 0
 
     asyncio.run(run())
 
 
-def test_many_are_given_up_when_their_time_is_out():
+def test_many_are_given_up_when_their_time_is_out(eventually):
     async def run() -> None:
         emitter = Emitter()
         async with _service(emitter, build_timeout=0.5) as service:
             with pytest.raises(RequestError, match="it takes too long") as refused:
                 await service.emit_many(JOBS, lambda place, result: None)
             assert refused.value.status == 504
-            await _until(lambda: service.health()["accepted"] == 0)
+            await eventually(lambda: service.health()["accepted"] == 0)
             assert all(f.cancelled() for f in emitter.futures)
 
     asyncio.run(run())
 
 
-def test_health_is_down_when_nothing_is_launched_any_more():
+@pytest.mark.parametrize(
+    ("error", "what", "cure"),
+    [
+        (MemoryError(), "the server ran out of memory", "--worker-memory"),
+        (DeviceMemoryError(), "the server's device ran out of memory", "on a device with more memory"),
+    ],
+)
+def test_whose_memory_was_too_short_is_told_with_a_cure_that_fits(error, what, cure, eventually):
+    async def run() -> None:
+        emitter = Emitter()
+        async with _service(emitter) as service:
+            asked = asyncio.ensure_future(service.emit(JOBS[0]))
+            await eventually(lambda: len(emitter.futures) == 1)
+            emitter.futures[0].set_exception(error)
+            with pytest.raises(RequestError, match=what) as refused:
+                await asked
+            assert refused.value.status == 503
+            assert cure in refused.value.cure
+            assert ("--worker-memory" in refused.value.cure) is (type(error) is MemoryError)
+
+    asyncio.run(run())
+
+
+def test_health_is_down_when_nothing_is_launched_any_more(eventually):
     async def run() -> None:
         async with _service(Emitter()) as service:
             assert service.health()["status"] == "ok"
             service._running.cancel()
-            await _until(lambda: service._running.done())
+            await eventually(lambda: service._running.done())
             assert service.health()["status"] == "down"
 
     asyncio.run(run())
@@ -129,7 +145,7 @@ def test_health_is_down_when_nothing_is_launched_any_more():
 
 def test_the_weights_of_many_are_never_in_memory_together():
     """A megabyte for each of sixty-four users, through the whole application, to a client that keeps nothing."""
-    body = pack({f"user{n}.csv": b"a\n1\n" for n in range(64)})
+    body = tar_of((f"user{n}.csv", b"a\n1\n") for n in range(64))
     scope = {
         "type": "http",
         "method": "POST",

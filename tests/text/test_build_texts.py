@@ -138,7 +138,6 @@ def test_the_generator_may_be_named(generator, build, table):
         (["--dry-run"], 1, "a model of texts has one size"),
         (["--server", "http://127.0.0.1:9"], 1, "models of texts are built here"),
         (["--target", "cortex-m4"], 4, "models of texts aren't compiled by it. Build for a target that has onnxruntime"),
-        (["--target", "browser"], 4, "models of texts aren't compiled by it. Build for a target that has onnxruntime"),
         (["--backend", "native"], 4, "models of texts aren't compiled by it"),
         (["--max-flash", "10kB"], 5, "no variant for x86 fits the budget"),
         (["--target", "toaster"], 1, "toaster"),

@@ -90,9 +90,9 @@ def test_the_columns_may_be_named(tiny_encoder, tmp_path):
     assert built.load().predict_proba([("a card", "the card")]).shape == (1, 2)
 
 
-def test_a_gap_in_one_of_both_leaves_the_row_out(tiny_encoder, tmp_path):
-    rows = [*pairs(30), {"sentence1": "i want", "sentence2": "", "label": 1}]
-    built = modelgpt_edge.build("same?", rows, encoder=str(tiny_encoder), out=tmp_path / "m.edge")
+def test_a_row_of_two_gaps_is_left_out(tiny_encoder, tmp_path):
+    gaps = [{"sentence1": "", "sentence2": "", "label": 1}, {"sentence1": "i want", "sentence2": "", "label": 1}]
+    built = modelgpt_edge.build("same?", [*pairs(30), *gaps], encoder=str(tiny_encoder), out=tmp_path / "m.edge")
     assert "Left out for want of a text or a label: 1 row." in built.report["notes"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from modelgpt_edge.architecture.text.bert import add_bert
 from modelgpt_edge.architecture.text.files import EncoderFiles
 from modelgpt_edge.architecture.text.products import Products, Smoothing
 from modelgpt_edge.architecture.text.samples import SAMPLES
-from modelgpt_edge.architecture.text.smoothing import find_smoothings
+from modelgpt_edge.architecture.text.smoothing import EXPONENTS, find_smoothings
 from modelgpt_edge.cache import cached, keep
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import InputError, PackageError
@@ -31,10 +32,15 @@ REPORT = 512
 
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
-    """An encoder with its weights at hand."""
+    """An encoder with its weights at hand.
+
+    Attributes:
+        adapted: whether the weights are others than the files'.
+    """
 
     files: EncoderFiles
     weights: Mapping[str, Floats] = field(repr=False)
+    adapted: bool = False
 
     @staticmethod
     def of(files: EncoderFiles) -> TextEncoder:
@@ -75,16 +81,22 @@ class TextEncoder:
 
     @cached_property
     def smoothings(self) -> Mapping[str, Smoothing]:
-        """How the inputs of its products are smoothed for int8, from sample texts; kept in the user's cache."""
-        name = f"smoothings-{self.files.sha256[:32]}.safetensors"
+        """How the inputs of its products are smoothed for int8, from sample texts; kept in the user's cache if not adapted."""
+        if self.adapted:
+            return self._find_smoothings()
+        asked = hashlib.sha256(repr((self.files.sha256, SAMPLES, EXPONENTS)).encode()).hexdigest()
+        name = f"smoothings-{asked[:32]}.safetensors"
         kept = cached(name)
         if kept is not None and (read := _read_smoothings(kept)) is not None and len(read) == self.files.shape.products:
             return read
-        ids = [padded([ids]) for ids in self.tokens.ids(SAMPLES)]
-        found = find_smoothings(lambda graph: self.add_to(graph, FP32), self.width(), ids)
+        found = self._find_smoothings()
         divisors = {f"{product}.divisor": s.divisor for product, s in found.items()}
         keep(name, save(divisors | {f"{product}.range": np.array([s.range], np.float32) for product, s in found.items()}))
         return found
+
+    def _find_smoothings(self) -> dict[str, Smoothing]:
+        ids = [padded([ids]) for ids in self.tokens.ids(SAMPLES)]
+        return find_smoothings(lambda graph: self.add_to(graph, FP32), self.width(), ids)
 
     def products(self, precision: str) -> Products:
         """Its products in a precision."""

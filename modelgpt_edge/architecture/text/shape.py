@@ -49,26 +49,23 @@ class Shape:
     @cached_property
     def arrays(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of its weights by their names in BERT; of a linear layer's weight that is (outputs, inputs)."""
-        wide = (self.width,)
-        found = {
+        found: dict[str, tuple[int, ...]] = {
             "embeddings.word_embeddings.weight": (self.words, self.width),
             "embeddings.position_embeddings.weight": (self.positions, self.width),
         }
         if self.kinds:
             found["embeddings.token_type_embeddings.weight"] = (self.kinds, self.width)
-        norms, linears = ["embeddings.LayerNorm"], {}
+        norms = ["embeddings.LayerNorm"]
         for layer in range(self.layers):
             own = f"encoder.layer.{layer}"
             norms += [f"{own}.attention.output.LayerNorm", f"{own}.output.LayerNorm"]
-            linears |= {f"{own}.attention.self.{part}": (self.width, self.width) for part in ("query", "key", "value")}
-            linears[f"{own}.attention.output.dense"] = (self.width, self.width)
-            linears[f"{own}.intermediate.dense"] = (self.inner, self.width)
-            linears[f"{own}.output.dense"] = (self.width, self.inner)
-        every: dict[str, tuple[int, ...]] = dict(found)
-        every |= {f"{name}.{part}": wide for name in norms for part in ("weight", "bias")}
-        every |= {f"{name}.weight": shape for name, shape in linears.items()}
-        every |= {f"{name}.bias": shape[:1] for name, shape in linears.items()}
-        return every
+            linears = {f"attention.self.{part}": (self.width, self.width) for part in ("query", "key", "value")}
+            linears["attention.output.dense"] = (self.width, self.width)
+            linears["intermediate.dense"] = (self.inner, self.width)
+            linears["output.dense"] = (self.width, self.inner)
+            for name, (outputs, inputs) in linears.items():
+                found |= {f"{own}.{name}.weight": (outputs, inputs), f"{own}.{name}.bias": (outputs,)}
+        return found | {f"{name}.{part}": (self.width,) for name in norms for part in ("weight", "bias")}
 
     @property
     def parameters(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Child, Ints
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.backend import Backend
+from modelgpt_edge.targets.backend import Backend, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 from modelgpt_edge.tokens import TOKENIZER
@@ -26,22 +26,33 @@ class TextSource:
 
     Attributes:
         version: of the project, named in every graph as its producer.
-        pairs: whether two texts are compared.
+        columns: name of the text's column; of both where two texts are compared.
     """
 
     encoder: TextEncoder
     head: TextHead
     classes: tuple[str, ...]
     version: str
-    pairs: bool = False
+    columns: tuple[str, ...] = ("text",)
     _made: dict[str, bytes] = field(default_factory=dict, repr=False)
     front = "tokens"
     emulated_rows = 4
 
     @property
+    def pairs(self) -> bool:
+        """Whether two texts are compared."""
+        return len(self.columns) == 2
+
+    @property
     def child(self) -> Child:
         """There is none: backends that ask for one don't take the front ``tokens``."""
         raise TypeError("a text model is no table's child")
+
+    @property
+    def texts(self) -> TextFacts:
+        """What feeds its graph."""
+        files = self.encoder.files
+        return TextFacts(self.columns, self.classes, files.length, files.shape.words)
 
     @property
     def beside(self) -> Mapping[str, bytes]:

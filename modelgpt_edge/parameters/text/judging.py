@@ -60,20 +60,29 @@ class Judgement:
     enough: bool
 
 
-def judge(embeddings: Floats, labels: NDArray[np.int32], prior: Floats, spoken: bool, seed: int) -> Judgement:
+def usual_strength(classes: int) -> Strength:
+    """How far examples move a head where there are too few to choose by."""
+    return Strength(SCALE, PENALTY * float(np.sqrt(classes)))
+
+
+def judge(
+    embeddings: Floats, labels: NDArray[np.int32], prior: Floats, spoken: bool, seed: int, only: str | None = None
+) -> Judgement:
     """Hold examples out in turn.
 
     Args:
         prior: directions (D, K) of the classes' words; nil where not `spoken`, and examples alone are judged then.
+        only: the one generator to judge, of those that are solved; all where not given.
     """
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
     enough = float(np.median(counts[counts > 0])) >= ENOUGH
-    usual = PENALTY * float(np.sqrt(prior.shape[1]))
+    usual = usual_strength(prior.shape[1])
     families = {"floor": TRIED, "linear": ALONE} if spoken else {"linear": PAIRS}
     tried = {
-        name: [Strength(scale * SCALE, penalty * usual) for scale, penalty in (some if enough else some[:1])]
+        name: [Strength(scale * usual.scale, penalty * usual.penalty) for scale, penalty in (some if enough else some[:1])]
         for name, some in families.items()
+        if only in (None, name)
     }
     pick = np.arange(len(labels))
     if len(pick) > JUDGED:
@@ -89,7 +98,7 @@ def judge(embeddings: Floats, labels: NDArray[np.int32], prior: Floats, spoken: 
     else:  # nothing is left to learn from when the only example is held out
         logits = np.broadcast_to(x @ prior, (len(strengths), 1, prior.shape[1]))
         method = "words alone on the only example"
-    by_name = {"words": _calibrated(None, x @ prior, y, enough, WORDS_FACTOR)} if spoken else {}
+    by_name = {"words": _calibrated(None, x @ prior, y, enough, WORDS_FACTOR)} if spoken and only is None else {}
     for name, some in tried.items():
         mine = [_calibrated(s, logits[strengths.index(s)], y, enough, FEW_FACTOR) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)

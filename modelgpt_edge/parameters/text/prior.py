@@ -24,7 +24,7 @@ def word_prior(encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[s
     Args:
         meanings: a description of some classes, by name; it counts as much as the name does.
     """
-    texts = [(k, text) for k, name in enumerate(classes) for text in _sayings(spoken_name(name), meanings.get(name, ""))]
+    texts = [(k, text) for k, name in enumerate(classes) for text in sayings(name, meanings.get(name, ""))]
     embedded = encoder.embed([text for _, text in texts])
     owner = np.array([k for k, _ in texts])
     means = np.stack([embedded[owner == k].mean(0) for k in range(len(classes))], axis=1)
@@ -42,7 +42,9 @@ def spoken_name(name: str) -> str:
     return " ".join(re.sub(r"[_\-/.]+", " ", split).split()) or name
 
 
-def _sayings(name: str, meaning: str) -> list[str]:
+def sayings(label: str, meaning: str = "") -> list[str]:
+    """Texts that a class's direction is the mean of: ways to use its name and, where there is one, its meaning."""
+    name = spoken_name(label)
     said = [prompt.format(name) for prompt in PROMPTS]
     if not meaning.strip():
         return said

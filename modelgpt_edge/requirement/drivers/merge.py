@@ -69,7 +69,7 @@ def _label(claim: Claim | None, task: str, profile: Profile, names: Mapping[str,
         refused.append(f"label {shown(claim.value)}, which is no column")
     elif why := _no_label(profile.column(name)):
         refused.append(f"label {shown(name)}, which {why}")
-    elif not is_said(claim.words, task):
+    elif not is_said(claim.words, task) or not ASKS.sub("", name_words(claim.words)).strip():
         refused.append(f"label {shown(name)}, since the request doesn't hold the words it was read from")
     elif name in find_mentioned(task, [c.name for c in profile.columns], "").refused:
         refused.append(f"label {shown(name)}, which the request rules out")

@@ -27,6 +27,7 @@ KEY, OTHER_KEY = "MODELGPT_EDGE_API_KEY", "OPENAI_API_KEY"
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})  # worth another try
 PLAINER = frozenset({400, 415, 422, 501})  # what servers say to an option that they don't have
 CONNECT = 10.0  # seconds to reach a server
+TOKENS = 2 * MOST_TOKENS  # some servers' models think aloud before they answer
 ERROR_READ = 2_000  # bytes of what a server says to its refusal
 
 
@@ -69,7 +70,7 @@ class OpenAI:
         """What is sent, the next one where a server refuses the one before: with a JSON schema, without, and bare."""
         messages = [{"role": "system", "content": question.system}, {"role": "user", "content": question.user}]
         bare = {"model": self.model, "messages": messages}
-        plain = {**bare, "temperature": 0, "max_tokens": MOST_TOKENS}
+        plain = {**bare, "temperature": 0, "max_tokens": TOKENS}
         schema = {"name": "answer", "strict": True, "schema": question.schema}
         return [{**plain, "response_format": {"type": "json_schema", "json_schema": schema}}, plain, bare]
 
@@ -135,7 +136,7 @@ class OpenAI:
             )
         else:
             what, cure = "the server refuses", "See what it says; --driver rules needs no server."
-        said = clean(content[:1_000].decode("utf-8", "replace"), 200)
+        said = clean(content[:1_000].decode("utf-8", "replace").replace(self.key or "\0", "..."), 200)
         return InputError(f"{what}: status {status}{', ' + said if said else ''}", where="--driver", seen=self.url, cure=cure)
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from modelgpt_edge.requirement.devices import find_devices
 from modelgpt_edge.requirement.drivers.prompt import Question
+from modelgpt_edge.requirement.languages import CJK
 from modelgpt_edge.requirement.quantities import find_sizes, find_times
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import LONGEST
@@ -105,10 +107,10 @@ def _about(sentence: str, task: str, requirement: Requirement) -> bool:
     names = (schema.label.name, *(c.name for c in schema.columns), *schema.classes)
     if any(f" {name_words(name)} " in words for name in names if name_words(name)):
         return True
-    if not sentence.isascii():
-        return True
     asked = {word for word in name_words(task).split() if len(word) >= LEAST_LETTERS}
-    return not asked.isdisjoint(words.split())
+    # Chinese writes no word apart: two signs side by side are one.
+    pairs = {pair for pair in pairwise(task) if CJK.match(pair[0]) and CJK.match(pair[1])}
+    return not asked.isdisjoint(words.split()) or not pairs.isdisjoint(pairwise(sentence))
 
 
 def _leaks(sentence: str, task: str, rows: Rows, requirement: Requirement) -> bool:
@@ -116,8 +118,10 @@ def _leaks(sentence: str, task: str, rows: Rows, requirement: Requirement) -> bo
     schema = requirement.schema
     known = f" {name_words(' '.join((task, schema.label.name, *(c.name for c in schema.columns), *schema.classes)))} "
     words = f" {name_words(sentence)} "
-    for cells, _ in rows:
-        for cell in map(name_words, cells.values()):
-            if len(cell) >= LEAST_LETTERS and f" {cell} " in words and f" {cell} " not in known:
-                return True
-    return False
+    spans = {span for cells, _ in rows for cell in cells.values() for span in _spans(name_words(cell).split())}
+    return any(len(span) >= LEAST_LETTERS and f" {span} " in words and f" {span} " not in known for span in spans)
+
+
+def _spans(words: Sequence[str]) -> set[str]:
+    """A cell, and of a longer one every three words that follow each other."""
+    return {" ".join(words), *(" ".join(words[start : start + 3]) for start in range(len(words) - 2))}

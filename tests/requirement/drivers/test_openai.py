@@ -91,7 +91,7 @@ def test_a_connection_that_breaks_is_tried_again(server, answers, ask, customers
     ],
 )
 def test_a_refusal_is_told_with_the_servers_words_and_without_the_key(server, answers, ask, customers, status, what, cure):
-    refuses = answers["says"](b'{"error": "we are\n\x1b[31mclosed"}', status)
+    refuses = answers["says"](b'{"error": "we are\n\x1b[31mclosed to sk-secret"}', status)
     with pytest.raises(InputError) as caught:
         ask(server.plays(refuses).driver(key="sk-secret"), TASK, customers)
     told = str(caught.value)

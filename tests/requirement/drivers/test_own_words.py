@@ -16,7 +16,7 @@ TASK = "tell whether customers walk away, under 5 ms on a jetson"
 
 @pytest.fixture
 def judge(customers):
-    table = {**customers, "plan": ["Basic Plus", "gold", "family", "student"] * 10}
+    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
     facts = profile(open_source(table), 0)
     request = Request(TASK, table, "left")
     requirement = rules.write_requirement(request, facts)
@@ -32,7 +32,7 @@ def judge(customers):
         "Classify customers as staying or leaving.",
         "Predict left (yes or no), under 5 ms, on a Jetson Orin Nano, e.g. for one plan.",
         "Sage voraus, ob Kunden kündigen: left.",
-        "根据套餐预测客户是否流失。",
+        "根据套餐预测客户是否流失(left)。",
         "x " * 3 + "left and " + "y" * 280,
     ],
 )
@@ -66,8 +66,11 @@ def test_sentences_that_will_do(judge, sentence):
         ("Tell who left in under 1 ms.", "a time or a size"),
         ("Tell who left with 64 kB of flash.", "a time or a size"),
         ("Tell who left on a Raspberry Pi 5.", "a device"),
+        ("Früchte sind gelb und süß.", "neither of the request nor of the table"),
+        ("香蕉是黄色的水果。", "neither of the request nor of the table"),
         ("Bananas are yellow.", "neither of the request nor of the table"),
-        ("Tell who left as Basic Plus does.", "a cell"),
+        ("Tell who left as Plus for Alice does.", "a cell"),
+        ("Tell who left as Basic Plus for Alice Smith does.", "a cell"),
         ("Tell who left of the students, as student.", "a cell"),
     ],
 )
@@ -99,3 +102,13 @@ def test_meanings_count_for_all_classes_or_not_at_all(customers, claimed):
     assert meanings_of(good, ["no", "yes"], question, TASK) == {"no": "stays", "yes": "goes away"}
     assert meanings_of(claimed, ["no", "yes"], question, TASK) == {}
     assert meanings_of(good, [], question, TASK) == {}
+
+
+def test_a_chinese_sentence_speaks_of_a_chinese_request(customers):
+    task = "预测客户是否流失"
+    facts = profile(open_source(customers), 0)
+    request = Request(task, customers, "left")
+    requirement = rules.write_requirement(request, facts)
+    question = ask_sentence(request, facts, requirement)
+    assert why_not("判断每位客户会不会离开。", question, task, [], requirement) == ""
+    assert "neither" in why_not("香蕉是黄色的水果。", question, task, [], requirement)

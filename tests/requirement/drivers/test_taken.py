@@ -88,6 +88,7 @@ def test_columns_that_the_request_names_stand(ask, customers):
         ({"label": "LEFT "}, None),
         ({"label": "id"}, "label id, which tells nothing of a row"),
         ({"label_words": "churn"}, "label left, since the request doesn't hold the words it was read from"),
+        ({"label_words": "going"}, None),
         ({"label_words": ""}, "label left, since the request doesn't hold the words it was read from"),
         ({"label_words": TASK}, None),
         ({"label_words": "o"}, "label left, since the request doesn't hold the words it was read from"),
@@ -98,6 +99,12 @@ def test_a_label_must_be_there_and_be_said(ask, customers, change, why):
     requirement = ask(Scripted({**GOOD, **change}, SENTENCE), TASK, table)
     assert requirement.schema.label.name == ("left" if why is None else "region")
     assert any(why in note for note in requirement.notes) if why else len(requirement.notes) == 1
+
+
+def test_a_verb_of_asking_says_nothing_of_the_label(ask, customers):
+    task = "predict it, from what they pay"
+    assert ask(Scripted({**GOOD, "label_words": "Predict"}, SENTENCE), task, customers).schema.label.name == "region"
+    assert ask(Scripted({**GOOD, "label_words": "predict it"}, SENTENCE), task, customers).schema.label.name == "left"
 
 
 def test_a_long_quote_says_nothing(ask, customers):

@@ -79,6 +79,11 @@ def test_the_stand_in_computes_what_the_reference_does(variant, child):
     np.testing.assert_allclose(got, child.outputs(child.encoder.encode(numbers, codes)), atol=1e-6)
 
 
+def test_a_table_has_no_texts(child):
+    with pytest.raises(TypeError, match="takes no texts"):
+        _ = ChildSource(child, "0", {}).texts
+
+
 def test_python_is_told_that_it_is_no_browser(variant):
     with pytest.raises(TargetUnavailableError, match=r"runs in a browser, not in Python.*model\.mjs"):
         OnnxRuntimeWeb().load(variant.joinpath, BROWSER)

@@ -1,0 +1,53 @@
+"""The first look at a request's data: is it a table, are there texts in it, or is there none at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelgpt_edge.data.profile import Profile, profile
+from modelgpt_edge.data.sources import Source, open_source
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.text_columns import TextColumns, find_texts
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The data, read through once.
+
+    Attributes:
+        source, profile: None where there is no data.
+        texts: where texts and labels are; None for a table.
+    """
+
+    source: Source | None
+    profile: Profile | None
+    texts: TextColumns | None
+
+
+def look(request: Request) -> Looked:
+    """Look at the data, and tell a task about texts from one about a table.
+
+    Raises:
+        InputError: there is neither data nor classes, or they don't fit together.
+    """
+    if not request.task.strip():
+        raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
+    if request.data is None:
+        if not request.classes:
+            cure = "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any."
+            raise InputError("there is nothing to make a model from", where="--data", cure=cure)
+        asked = {"--label": request.label, "--text": request.texts}
+        idle = next((option for option, value in asked.items() if value), None)
+        if idle is not None:
+            cure = "Give --data FILE, or leave it out."
+            raise InputError("this option is about data, and there is none", where=idle, seen=asked[idle], cure=cure)
+        return Looked(None, None, None)
+    source = open_source(request.data)
+    facts = profile(source, request.seed)
+    texts = find_texts(request.texts, request.label, request.task, facts)
+    if texts is None and (request.classes or request.encoder is not None):
+        option = "--classes" if request.classes else "--encoder"
+        cure = "Name the column of texts by --text, or leave the option out."
+        raise InputError("this data is a table, and the option is for texts", where=option, seen=source.name, cure=cure)
+    return Looked(source, facts, texts)

@@ -1,0 +1,80 @@
+"""Tasks about texts: a model is asked for a sentence and for what classes mean, and the user's own meanings go before its."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modelgpt_edge.data.profile import profile
+from modelgpt_edge.data.sources import open_source
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.drivers.write import in_own_words
+from modelgpt_edge.requirement.text_columns import find_texts
+from modelgpt_edge.requirement.text_rules import write_text_requirement
+
+TASK = "route questions to the right team, under 5 ms on a jetson"
+TOLD = {
+    **{"sentence": "Tell which team a question is for.", "targets": ["x86"]},
+    "classes": {"refund": "money back", "card": "a card that is lost or stolen"},
+}
+TABLE = {
+    "text": [f"my {'card is gone' if i % 2 else 'money is due'} since day {i}" for i in range(40)],
+    "team": ["refund", "card"] * 20,
+}
+NAMED = {"refund": "", "card": ""}
+
+
+@pytest.fixture
+def told(server, answers):
+    """The requirement of a request about texts with a model's words, and what that model was sent."""
+    server.plays(answers["says"](TOLD))
+
+    def tell(data=None, **options):
+        request = Request(TASK, data, driver=f"openai:{server.url}#m", **options)
+        facts = None if data is None else profile(open_source(data), 0)
+        found = None if facts is None else find_texts((), None, TASK, facts)
+        plain = write_text_requirement(request, found, facts)
+        requirement = in_own_words(plain, request, facts)
+        assert (requirement.targets, requirement.limits, requirement.schema) == (plain.targets, plain.limits, plain.schema)
+        return requirement, json.dumps([body for _, body in server.asked], ensure_ascii=False)
+
+    return tell
+
+
+def test_texts_with_examples(told):
+    requirement, sent = told(TABLE)
+    assert requirement.sentence == TOLD["sentence"]
+    assert requirement.meanings == TOLD["classes"]
+    assert requirement.driver == "openai:m"
+    assert "Taken from its answers: a sentence and what classes mean." in requirement.notes[-2]
+    assert requirement.notes[-1] == "It also answered targets, which it wasn't asked for: left out."
+    assert "day 0" in sent
+
+
+def test_private_texts(told):
+    requirement, sent = told(TABLE, private=True)
+    assert requirement.meanings == {}
+    assert requirement.sentence == TOLD["sentence"]
+    assert not any(word in sent for word in ("day", "money", "refund", "card"))
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_classes_alone(told, private):
+    requirement, sent = told(classes=NAMED, private=private)
+    assert requirement.meanings == TOLD["classes"]
+    assert "refund" in sent  # which the user named
+    assert "shown 0 rows" in requirement.notes[-2]
+
+
+def test_what_the_user_says_of_classes_stands(told):
+    requirement, sent = told(classes={"refund": "wants money", "card": ""})
+    assert requirement.meanings == {"refund": "wants money"}
+    assert '"classes"' not in sent
+
+
+def test_the_rules_ask_nobody(server):
+    request = Request(TASK, None, classes=NAMED)
+    plain = write_text_requirement(request, None, None)
+    assert in_own_words(plain, request, None) is plain
+    assert server.asked == []
