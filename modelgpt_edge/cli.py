@@ -28,7 +28,7 @@ COMMANDS = {
     "inspect": "Show what a package holds: task, columns, score, variants.",
     "embed": "Write a small app around a package, in Python, C, C++ or JavaScript.",
     "serve": "Emit weights and build packages for others, over HTTP.",
-    "train": "Meta-train the generator of tabular models on synthetic tables, in legs of minutes.",
+    "train": "Meta-train a generator, for tables on synthetic ones or for texts on labelled ones, in legs of minutes.",
     "bench": "Check and time a server's GPU kernels, beside torch and the machine's roofs.",
     "targets": "List the devices that can be built for, and how each is checked.",
     "doctor": "Tell what works on this machine, what is missing, and the line that cures it.",

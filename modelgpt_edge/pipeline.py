@@ -89,7 +89,8 @@ def build(
         seed: of every random draw; the same seed on the same machine gives the same weights to the bit.
         draws: of hidden units that the model is distilled from, 1, 2 or 4; fewer are quicker.
         generator: ``floor``, ``linear`` or ``trained`` to overrule the guard, which ships the better of the first two; of texts
-            ``words`` (classes' names alone), ``linear`` (examples alone) or ``floor`` (both).
+            ``words`` (classes' names alone), ``linear`` (examples alone), ``floor`` (both) or ``lora`` (the same on an encoder
+            that was adapted to the task).
         finetune: seconds to fine-tune the generated model for; the better of before and after on held-out rows ships. How far
             it gets depends on the machine and its load, so the weights are no longer the seed's alone.
         limits: what the model may cost on the device; each overrules what the task says, and a device's own count besides.

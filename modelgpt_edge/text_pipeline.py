@@ -95,15 +95,17 @@ def build_texts(
     )
     test = None if request.test is None else _test_rows(request, requirement)
     if test is not None:
-        generated = _scored(encoder, generated, test, f"the test table {Path(str(request.test)).name}")
+        generated = _scored(generated, test, f"the test table {Path(str(request.test)).name}")
     names = tuple(c.name for c in schema.columns)
-    source = TextSource(encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
-    probe = examples if len(examples.labels) else _stand_ins(encoder, generated)
+    source = TextSource(generated.encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
+    probe = examples if len(examples.labels) else _stand_ins(generated)
     compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
     notes += [*compiled.notes, *_remarks(generated)]
     progress("writing", 0)
     columns = () if profile is None else tuple(c.name for c in profile.columns if c.name != schema.label.name)
-    chosen_by = "words" if not len(examples.labels) else "guard" if request.generator is None else "user"
+    chosen_by = "guard" if len(examples.labels) else "words"
+    if request.generator is not None and (len(examples.labels) or request.generator == "lora"):
+        chosen_by = "user"
     manifest = describe_text(
         requirement,
         columns or names,
@@ -159,9 +161,9 @@ def _test_rows(request: Request, requirement: Requirement) -> Texts:
     return Texts(columns, np.concatenate([part.labels for part in parts]))
 
 
-def _scored(encoder: TextEncoder, generated: TextGenerated, test: Texts, method: str) -> TextGenerated:
+def _scored(generated: TextGenerated, test: Texts, method: str) -> TextGenerated:
     """The model with its score on test rows; the others' are held-out ones still."""
-    logits = generated.head.logits(encoder.embed(*test.columns))
+    logits = generated.head.logits(generated.encoder.embed(*test.columns))
     child = classification_score(logits, test.labels, method)
     baseline = classification_score(shares_of(test.labels, logits.shape[1]), test.labels, method)
     linear = generated.scores.linear
@@ -169,10 +171,10 @@ def _scored(encoder: TextEncoder, generated: TextGenerated, test: Texts, method:
     return replace(generated, scores=scores, held_out=logits, truth=test.labels)
 
 
-def _stand_ins(encoder: TextEncoder, generated: TextGenerated) -> Texts:
+def _stand_ins(generated: TextGenerated) -> Texts:
     """Sample texts where the user gave none: their labels are what the reference says, so only agreement tells."""
     texts = list(SAMPLES)
-    return Texts([texts], generated.head.logits(encoder.embed(texts)).argmax(1).astype(np.int32))
+    return Texts([texts], generated.head.logits(generated.encoder.embed(texts)).argmax(1).astype(np.int32))
 
 
 def _remarks(generated: TextGenerated) -> list[str]:

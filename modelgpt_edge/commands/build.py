@@ -75,7 +75,9 @@ DEFAULT_OUT = "model.edge"
     help="Draws of hidden units that the model is distilled from, 1, 2 or 4: fewer are quicker.",
 )
 @click.option(
-    "--generator", metavar="NAME", help="floor, linear or trained. Default: which of the first two held-out rows favour."
+    "--generator",
+    metavar="NAME",
+    help="floor, linear or trained; of texts words, linear, floor or lora. Default: what held-out rows favour.",
 )
 @click.option(
     "--finetune",

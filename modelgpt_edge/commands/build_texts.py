@@ -9,7 +9,12 @@ from modelgpt_edge.commands.build_text import checks_line, resolved, scores_tabl
 from modelgpt_edge.requirement.wording import clean, shown
 
 MOST_CLASSES = 8
-HOW = {"words": "classes' names alone", "linear": "examples alone", "floor": "examples, with classes' names as their prior"}
+HOW = {
+    "words": "classes' names alone",
+    "linear": "examples alone",
+    "floor": "examples, with classes' names as their prior",
+    "lora": "the encoder adapted to the task, then as the others",
+}
 
 
 def texts_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:

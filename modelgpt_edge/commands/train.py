@@ -17,62 +17,82 @@ from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
 if TYPE_CHECKING:
     from modelgpt_edge.training.figures import Leg
 
-GENERATORS = ("tabular",)
+GENERATORS = ("tabular", "text")
+# Options that hold for one generator alone, and what stands for a number that isn't given, by generator.
+ONLY = {"tables_ahead": "tabular", "rows": "tabular", "columns": "tabular", "encoder": "text", "steps": "text"}
+BATCH = {"tabular": 16, "text": 1}
 LEARN = "Install it with: pip install 'modelgpt-edge[learn]'."
 
 
 @click.command("train")
-@click.argument("generator", metavar="tabular")
-@click.option("--minutes", required=True, metavar="N", help="Length of this leg; 0 draws tables ahead, and trains nothing.")
+@click.argument("generator", metavar="tabular|text")
+@click.option(
+    "--minutes", required=True, metavar="N", help="Length of this leg; of tables, 0 draws them ahead and trains nothing."
+)
 @click.option(
     "--out",
     type=click.Path(),
-    default="tabular-training",
-    show_default=True,
     metavar="FOLDER",
-    help="Where the training is kept; one that lies there goes on.",
+    help="Where the training is kept; one that lies there goes on. Default: tabular-training or text-training.",
 )
 @click.option(
     "--tables-ahead", type=int, default=640, show_default=True, metavar="N", help="Tables that the background keeps ready."
 )
 @click.option(
-    "--threads", type=int, metavar="N", help="Cores to train with, the others draw tables. Default: all, or 1 by a GPU."
+    "--threads", type=int, metavar="N", help="Cores to train with; others draw tables. Default: all; of tables 1 by a GPU."
 )
 @click.option(
     "--rows", type=int, default=600, show_default=True, metavar="N", help="Most rows of a table to learn from, 24 at least."
 )
 @click.option("--columns", type=int, default=40, show_default=True, metavar="N", help="Most columns of a table.")
-@click.option("--batch", type=int, default=16, show_default=True, metavar="N", help="Tables a step.")
+@click.option("--batch", type=int, metavar="N", help="Tables or tasks of texts a step. Default: 16 tables, or one task.")
+@click.option("--steps", type=int, default=4000, show_default=True, metavar="N", help="Of texts: steps of the whole training.")
+@click.option("--encoder", metavar="NAME", help="Of texts: the sentence encoder, a folder or hub name. Default: MiniLM-L6.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @JSON
 def command(
     generator: str,
     minutes: str,
-    out: str,
+    out: str | None,
     tables_ahead: int,
     threads: int | None,
     rows: int,
     columns: int,
-    batch: int,
+    batch: int | None,
+    steps: int,
+    encoder: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Meta-train a generator on synthetic tables that are drawn meanwhile, in legs: the same command goes on where it stopped.
+    """Meta-train a generator in legs: the same command goes on where it stopped.
 
     \b
     modelgpt-edge train tabular --minutes 10
+    modelgpt-edge train text --minutes 60
 
-    Runs on CPU cores or one GPU; on several by torchrun -m modelgpt_edge train. Ctrl-C saves, and stops.
+    Of tables, on synthetic ones that are drawn meanwhile; of texts, the generator of LoRA for a sentence encoder, on tasks from
+    the labelled texts in MODELGPT_EDGE_DATA. Runs on CPU cores or one GPU; of tables on several by torchrun -m modelgpt_edge
+    train. Ctrl-C saves, and stops.
     """
     if generator not in GENERATORS:
         raise InputError("there is no such generator", where="train", seen=generator, cure=nearest(generator, GENERATORS))
     length = _minutes(minutes)
+    given = click.get_current_context().get_parameter_source
+    for name, owner in ONLY.items():
+        if owner != generator and given(name) is not click.core.ParameterSource.DEFAULT:
+            cure = f"Leave it out, or train {owner}."
+            raise InputError(
+                "this option is for another generator", where=f"--{name.replace('_', '-')}", seen=generator, cure=cure
+            )
+    batch = BATCH[generator] if batch is None else batch
+    place = Path(f"{generator}-training" if out is None else out)
     for name, value, least in (
         ("--tables-ahead", tables_ahead, 1),
         ("--threads", threads, 1),
         ("--rows", rows, 24),
         ("--columns", columns, 1),
         ("--batch", batch, 1),
+        ("--steps", steps, 1),
         ("--seed", seed, 0),
     ):
         if value is not None and value < least:
@@ -80,14 +100,19 @@ def command(
     for package in ("torch", "threadpoolctl"):
         if find_spec(package) is None:
             raise TargetUnavailableError(f"training needs {package}, which isn't installed", where="train", cure=LEARN)
+    if generator == "text":
+        from modelgpt_edge.commands.train_text import train_texts
+
+        train_texts(place, length, encoder, seed, batch, steps, threads, as_json)
+        return
     from modelgpt_edge.training.shards import Recipe
     from modelgpt_edge.training.train import train_tabular
 
     recipe = Recipe(seed, rows, columns, batch)
-    leg = train_tabular(Path(out), length, recipe, tables_ahead=tables_ahead, threads=threads, say=_say)
+    leg = train_tabular(place, length, recipe, tables_ahead=tables_ahead, threads=threads, say=_say)
     if leg is not None:
         if as_json:
-            print_json({"out": out, **_json(leg)})
+            print_json({"out": str(place), **_json(leg)})
         else:
             _print(leg)
 

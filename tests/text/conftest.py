@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import string
@@ -157,3 +158,43 @@ def text_package(tiny_encoder: Path, questions: list[dict[str, Any]], tmp_path_f
 
     out = tmp_path_factory.mktemp("packages") / "questions.edge"
     return modelgpt_edge.build("route questions", questions, encoder=str(tiny_encoder), out=out, target=("x86", "jetson")).path
+
+
+TOPICS = ("alarm", "bank", "cook", "dance", "exam", "film")
+FRAMES = ("what of the {} {}", "i want my {} {}", "{} please {}", "can you help with the {} {}", "the {} was very good {}")
+
+
+@pytest.fixture(scope="session")
+def text_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data with a set of six classes, five training texts and three test texts of each."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "text").mkdir()
+    rows = ["text,label,split"]
+    for topic in TOPICS:
+        rows += [f"{frame.format(topic, ending)},{topic}_now,train" for frame in FRAMES for ending in ("today", "now")]
+        rows += [f"{frame.format(topic, 'tomorrow')},{topic}_now,test" for frame in FRAMES[:3]]
+    (folder / "text" / "clinc150.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lora_file(tiny: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator of LoRA for the tiny encoder as training exports it, with updates that change what the encoder says."""
+    import torch  # noqa: TID251 - what is trained is a torch model
+
+    from modelgpt_edge.parameters.text.lora import LoraShape
+    from modelgpt_edge.training.text.checkpoint import export
+    from modelgpt_edge.training.text.encoder import TorchEncoder
+    from modelgpt_edge.training.text.learner import TextLearner, TextRecipe
+
+    shape = LoraShape(LAYERS, WIDTH, rank=3, basis=4, hidden=5)
+    recipe = TextRecipe(seed=1, episodes=2, steps=9, encoder=tiny.files.sha256, data="none")
+    device = torch.device("cpu")
+    learner = TextLearner(shape, recipe, TorchEncoder.of(tiny, device), device)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in learner.parameters.values():
+            parameter.add_(torch.randn(parameter.shape) * 0.3)
+    out = tmp_path_factory.mktemp("lora") / "lora.safetensors"
+    export(learner, (), out)
+    return out

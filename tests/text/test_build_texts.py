@@ -129,7 +129,7 @@ def test_the_generator_may_be_named(generator, build, table):
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--generator", "trained"], 1, "there is no such generator (seen: 'trained'). Give words, linear or floor"),
+        (["--generator", "trained"], 1, "there is no such generator (seen: 'trained'). Give words, linear, floor or lora"),
         (["--finetune", "5"], 1, "models of texts aren't fine-tuned"),
         (["--kind", "regression"], 1, "texts are classified, nothing else"),
         (["--text", "txt"], 1, "no column has this name (seen: 'txt')"),

@@ -27,6 +27,8 @@ HOW = {
     "words": "the classes' names, as the encoder understands them",
     "linear": "a multinomial logistic head on the encoder's embeddings of the examples, solved to convergence",
     "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
+    "lora": "low-rank updates of the encoder's attention, emitted for the task by a generator that was trained on others, "
+    "and a head by what the classes' names say, as a prior mean where there are examples",
 }
 
 
@@ -67,6 +69,7 @@ def describe_text(
             "name": generated.generator,
             "losses": generated.losses,
             "strength": None if generated.strength is None else asdict(generated.strength),
+            "adapter": generated.adapter,
             "chosen_by": chosen_by,
             "finetune": None,
         },
@@ -100,7 +103,7 @@ def _card(manifest: Manifest, notes: Sequence[str]) -> str:
     more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
     told = [f"{safe(name)}: {safe(meaning, 300)}" for name, meaning in manifest.requirement.meanings.items()]
     made = [
-        f"Generator: {generator['name']} (seed {manifest.seed}): {HOW[generator['name']]}; no encoder weight was trained.",
+        f"Generator: {generator['name']} (seed {manifest.seed}): {HOW[generator['name']]}; nothing was trained for it.",
         f"Architecture: {architecture['template']} {safe(architecture['encoder'])}, {architecture['parameters']:,} parameters, "
         f"at most {counted(architecture['tokens'], 'token')} a text.",
     ]

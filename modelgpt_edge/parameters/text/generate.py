@@ -16,12 +16,13 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.head import Examples, Strength
 from modelgpt_edge.parameters.text.judging import WORDS_FACTOR, Judgement, judge
+from modelgpt_edge.parameters.text.lora import LoraGenerator, describe_task, require_fit, require_shipped
 from modelgpt_edge.parameters.text.prior import word_prior
 from modelgpt_edge.text_head import TextHead
 
 Progress = Callable[[str, float], None]
 
-GENERATORS = ("words", "linear", "floor")
+GENERATORS = ("words", "linear", "floor", "lora")
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,19 @@ class TextGenerated:
 
     Attributes:
         head: logits of embeddings, calibrated.
-        generator: ``words`` (the prior alone), ``linear`` (examples alone) or ``floor`` (examples, words as their prior).
+        encoder: that the head is for: the one given, unless LoRA adapted it.
+        generator: ``words`` (the prior alone), ``linear`` (examples alone), ``floor`` (examples, words as their prior), or
+            ``lora`` (the floor, or words alone without examples, on an encoder that was adapted to the task).
         losses: of each generator on held-out examples, in nats; empty without examples.
         strength: how far examples moved the head; None for words alone.
         scores: on held-out examples; of no value without any.
         held_out: logits (N, K) of examples by heads that never saw them; truth: their classes (N,). Empty without any.
         seconds: time of generation, embedding included.
+        adapter: sha256 of the file of the generator that adapted the encoder; None where none did.
     """
 
     head: TextHead
+    encoder: TextEncoder
     generator: str
     losses: dict[str, float]
     strength: Strength | None
@@ -59,6 +64,16 @@ class TextGenerated:
     held_out: Floats
     truth: NDArray[np.int32]
     seconds: float
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An encoder, directions of the classes' words (D, K), and embeddings of the examples (N, D), as it has them."""
+
+    encoder: TextEncoder
+    prior: Floats
+    embeddings: Floats
 
 
 def generate_text(
@@ -71,6 +86,7 @@ def generate_text(
     progress: Progress = lambda stage, share: None,
     generator: str | None = None,
     pairs: Sequence[str] | None = None,
+    adapter: LoraGenerator | None = None,
 ) -> TextGenerated:
     """Emit a head for classes.
 
@@ -78,43 +94,93 @@ def generate_text(
         texts: examples, perhaps none; labels: their class positions (N,).
         meanings: descriptions of classes by name.
         generator: of GENERATORS to overrule the guard, which ships what held-out examples find likeliest, or the floor where
-            they are too few to tell.
+            they are too few to tell. The guard considers LoRA where the generator that is installed says so.
         pairs: the second text of each example, for a task about pairs; words say nothing there, so examples alone count.
+        adapter: the generator of LoRA; the one that is installed where not given.
 
     Raises:
-        InputError: a generator is asked for that there is nothing for.
+        InputError: a generator is asked for that there is nothing for, or LoRA for an encoder that it isn't for.
+        TargetUnavailableError: LoRA is asked for, and no generator of it is installed.
     """
     start = time.perf_counter()
     _require_possible(generator, len(texts), pairs is not None)
+    lora = _adapter(generator, adapter, encoder, pairs is not None)
     with threadpool_limits(1, "blas"):
         if pairs is None:
             prior = word_prior(encoder, classes, meanings)
         else:
             prior = np.zeros((encoder.width(pairs=True), len(classes)), np.float32)
+        embeddings = np.empty((0, len(prior)), np.float32)
+        if len(texts):
+            embeddings = encoder.embed(texts, pairs, progress=lambda share: progress("embedding", share))
+        seen = _Seen(encoder, prior, embeddings)
+        adapted = None if lora is None else _adapted(lora, seen, texts, classes, meanings, progress)
         if not len(texts):
-            head = _words(prior, WORDS_FACTOR)
+            last = adapted or seen
+            name = "words" if adapted is None else "lora"
             nothing = np.empty((0, len(classes)), np.float32)
-            return TextGenerated(head, "words", {}, None, UNKNOWN, nothing, labels, time.perf_counter() - start)
-        embeddings = encoder.embed(texts, pairs, progress=lambda share: progress("embedding", share))
+            head, sha256 = _words(last.prior, WORDS_FACTOR), None if lora is None else lora.sha256
+            seconds = time.perf_counter() - start
+            return TextGenerated(head, last.encoder, name, {}, None, UNKNOWN, nothing, labels, seconds, sha256)
         progress("generating", 0)
         judgement = judge(embeddings, labels, prior, pairs is None, seed)
+        if adapted is not None:  # no label was shown to what adapted the encoder, so held-out examples judge it as any other
+            held_out = judge(adapted.embeddings, labels, adapted.prior, True, seed, only="floor")
+            judgement.by_name["lora"] = held_out.by_name["floor"]
         chosen = generator or _choose(judgement)
-        best = judgement.by_name[chosen]
+        best, last = judgement.by_name[chosen], adapted if adapted is not None and chosen == "lora" else seen
         if best.strength is None:
-            head = _words(prior, best.factor)
+            head = _words(last.prior, best.factor)
         else:
-            head = Examples.with_words(embeddings, labels, prior).solve(prior, best.strength).scaled(best.factor)
-    losses = {name: float(judged.loss) for name, judged in judgement.by_name.items()}
-    scores = _scores(judgement, chosen)
-    seconds = time.perf_counter() - start
-    return TextGenerated(head, chosen, losses, best.strength, scores, best.logits, judgement.truth, seconds)
+            examples = Examples.with_words(last.embeddings, labels, last.prior)
+            head = examples.solve(last.prior, best.strength).scaled(best.factor)
+    return TextGenerated(
+        head=head,
+        encoder=last.encoder,
+        generator=chosen,
+        losses={name: float(judged.loss) for name, judged in judgement.by_name.items()},
+        strength=best.strength,
+        scores=_scores(judgement, chosen),
+        held_out=best.logits,
+        truth=judgement.truth,
+        seconds=time.perf_counter() - start,
+        adapter=lora.sha256 if lora is not None and chosen == "lora" else None,
+    )
+
+
+def _adapter(generator: str | None, given: LoraGenerator | None, encoder: TextEncoder, pairs: bool) -> LoraGenerator | None:
+    """The generator of LoRA, where it is asked for or would be considered."""
+    if generator == "lora":
+        found = given or require_shipped()
+        require_fit(found, encoder)
+        return found
+    if generator is not None or pairs:
+        return None
+    usual = given or LoraGenerator.shipped()
+    return usual if usual is not None and usual.default and usual.fits(encoder) else None
+
+
+def _adapted(
+    lora: LoraGenerator,
+    seen: _Seen,
+    texts: Sequence[str],
+    classes: Sequence[str],
+    meanings: Mapping[str, str],
+    progress: Progress,
+) -> _Seen:
+    """The second pass: the same words and examples by the encoder that the first one's directions and embeddings adapt."""
+    encoder = lora.adapt(seen.encoder, describe_task(seen.prior, seen.embeddings))
+    embeddings = seen.embeddings
+    if len(texts):
+        embeddings = encoder.embed(texts, progress=lambda share: progress("embedding", share))
+    return _Seen(encoder, word_prior(encoder, classes, meanings), embeddings)
 
 
 def _require_possible(generator: str | None, examples: int, pairs: bool) -> None:
     if pairs and generator not in (None, "linear"):
         cure = "Leave out --generator: pairs are told apart by examples alone."
         raise InputError("words say nothing of pairs", where="--generator", seen=generator, cure=cure)
-    if not examples and generator not in (None, "words"):
+    if not examples and generator not in (None, "words", "lora"):
         cure = "Give --data with examples, or leave out --generator."
         raise InputError("this generator needs examples", where="--generator", seen=generator, cure=cure)
 
@@ -124,10 +190,12 @@ def _words(prior: Floats, factor: float) -> TextHead:
 
 
 def _choose(judgement: Judgement) -> str:
-    """The guard: what held-out examples find likeliest; the floor, where there is one, if they are too few to tell."""
+    """The guard: what held-out examples find likeliest; if they are too few to tell, LoRA or else the floor, where they are."""
     names = judgement.by_name
-    if not judgement.enough and "floor" in names:
-        return "floor"
+    if not judgement.enough:
+        for usual in ("lora", "floor"):
+            if usual in names:
+                return usual
     return min(names, key=lambda name: names[name].loss)
 
 
