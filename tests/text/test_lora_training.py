@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from modelgpt_edge.errors import InputError, ModelgptEdgeError
 from modelgpt_edge.parameters.text.head import Examples
-from modelgpt_edge.parameters.text.judging import usual_strength
+from modelgpt_edge.parameters.text.judging import TEXTS
 from modelgpt_edge.parameters.text.lora import LoraGenerator, LoraShape, describe_task
 from modelgpt_edge.parameters.text.prior import PROMPTS, word_prior
 from modelgpt_edge.training.stopping import Stop
@@ -186,7 +186,7 @@ def test_the_judge_s_accuracy_is_the_solved_head_s(tasks, tiny, lora_file, monke
     right = []
     for encoder in (tiny, adapted):
         prior = word_prior(encoder, task.classes, {})
-        head = Examples.with_words(encoder.embed(texts), labels, prior).solve(prior, usual_strength(3))
+        head = Examples.with_words(encoder.embed(texts), labels, prior).solve(prior, TEXTS.usual(3))
         right.append((head.logits(encoder.embed(asked)).argmax(1) == truth).mean())
     assert [score.plain, score.adapted] == pytest.approx(right)
 

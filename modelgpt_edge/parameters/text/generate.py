@@ -15,7 +15,7 @@ from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.head import Examples, Strength
-from modelgpt_edge.parameters.text.judging import WORDS_FACTOR, Judgement, judge
+from modelgpt_edge.parameters.text.judging import TEXTS, Judgement, judge
 from modelgpt_edge.parameters.text.lora import LoraGenerator, describe_task, require_fit, require_shipped
 from modelgpt_edge.parameters.text.prior import word_prior
 from modelgpt_edge.text_head import TextHead
@@ -119,7 +119,7 @@ def generate_text(
             last = adapted or seen
             name = "words" if adapted is None else "lora"
             nothing = np.empty((0, len(classes)), np.float32)
-            head, sha256 = _words(last.prior, WORDS_FACTOR), None if lora is None else lora.sha256
+            head, sha256 = _words(last.prior, TEXTS.words_factor), None if lora is None else lora.sha256
             seconds = time.perf_counter() - start
             return TextGenerated(head, last.encoder, name, {}, None, UNKNOWN, nothing, labels, seconds, sha256)
         progress("generating", 0)

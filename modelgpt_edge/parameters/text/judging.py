@@ -1,6 +1,6 @@
 """Judge what could be emitted on held-out examples: words alone, examples alone, and examples with words as their prior.
 
-Constants were chosen on half of CLINC150's intents: whole, in drawn tasks of 3 and 10, and in tasks of the 8 and the 20 that
+Constants for texts were chosen on half of CLINC150's intents: whole, in drawn tasks of 3 and 10, and in tasks of the 8 and the 20 that
 are named most alike; those of pairs with an eye on MRPC.
 """
 
@@ -15,17 +15,48 @@ from modelgpt_edge.child import Floats
 from modelgpt_edge.parameters.likelihood import smoothed_loss, temperature
 from modelgpt_edge.parameters.text.head import Strength, held_out_logits, split_stratified
 
-# Of words alone: what turns cosines into logits. Of few examples: the factor on their logits.
-WORDS_FACTOR, FEW_FACTOR = 20.0, 2.5
-# Scale of the prior, and penalty over the root of the classes' number.
-SCALE, PENALTY = 5.0, 0.006
-# From this many examples of the median class on, held-out likelihood chooses: scales and penalties as multiples of those, the
-# usual ones first. Words say nothing of what two texts have in common, so pairs have no scale.
-ENOUGH = 5
-TRIED, ALONE, PAIRS = ((1.0, 1.0), (1.0, 5.0), (2.0, 1.0)), ((0.0, 0.3), (0.0, 3.0)), ((0.0, 1e4), (0.0, 1e3), (0.0, 1e5))
 FOLDS = 5
 # Held-out scores of more examples than this cost more than they tell.
 JUDGED = 2000
+
+
+@dataclass(frozen=True)
+class Menu:
+    """What is tried on embeddings of a kind.
+
+    Attributes:
+        words_factor: of words alone, what turns cosines into logits; few_factor: the factor on logits of few examples.
+        scale: of the prior; penalty: over the root of the classes' number.
+        enough: from this many examples of the median class on, held-out likelihood chooses.
+        tried, alone, unspoken: scales and penalties as multiples of those, the usual ones first: of examples with words, of
+            examples alone beside them, and of examples where words say nothing.
+    """
+
+    words_factor: float
+    few_factor: float
+    scale: float
+    penalty: float
+    enough: int
+    tried: tuple[tuple[float, float], ...]
+    alone: tuple[tuple[float, float], ...]
+    unspoken: tuple[tuple[float, float], ...]
+
+    def usual(self, classes: int) -> Strength:
+        """How far examples move a head where there are too few to choose by."""
+        return Strength(self.scale, self.penalty * float(np.sqrt(classes)))
+
+
+# Words say nothing of what two texts have in common, so pairs have no scale.
+TEXTS = Menu(
+    words_factor=20.0,
+    few_factor=2.5,
+    scale=5.0,
+    penalty=0.006,
+    enough=5,
+    tried=((1.0, 1.0), (1.0, 5.0), (2.0, 1.0)),
+    alone=((0.0, 0.3), (0.0, 3.0)),
+    unspoken=((0.0, 1e4), (0.0, 1e3), (0.0, 1e5)),
+)
 
 
 @dataclass(frozen=True)
@@ -60,25 +91,27 @@ class Judgement:
     enough: bool
 
 
-def usual_strength(classes: int) -> Strength:
-    """How far examples move a head where there are too few to choose by."""
-    return Strength(SCALE, PENALTY * float(np.sqrt(classes)))
-
-
 def judge(
-    embeddings: Floats, labels: NDArray[np.int32], prior: Floats, spoken: bool, seed: int, only: str | None = None
+    embeddings: Floats,
+    labels: NDArray[np.int32],
+    prior: Floats,
+    spoken: bool,
+    seed: int,
+    only: str | None = None,
+    menu: Menu = TEXTS,
 ) -> Judgement:
     """Hold examples out in turn.
 
     Args:
         prior: directions (D, K) of the classes' words; nil where not `spoken`, and examples alone are judged then.
         only: the one generator to judge, of those that are solved; all where not given.
+        menu: what is tried.
     """
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
-    enough = float(np.median(counts[counts > 0])) >= ENOUGH
-    usual = usual_strength(prior.shape[1])
-    families = {"floor": TRIED, "linear": ALONE} if spoken else {"linear": PAIRS}
+    enough = float(np.median(counts[counts > 0])) >= menu.enough
+    usual = menu.usual(prior.shape[1])
+    families = {"floor": menu.tried, "linear": menu.alone} if spoken else {"linear": menu.unspoken}
     tried = {
         name: [Strength(scale * usual.scale, penalty * usual.penalty) for scale, penalty in (some if enough else some[:1])]
         for name, some in families.items()
@@ -98,9 +131,9 @@ def judge(
     else:  # nothing is left to learn from when the only example is held out
         logits = np.broadcast_to(x @ prior, (len(strengths), 1, prior.shape[1]))
         method = "words alone on the only example"
-    by_name = {"words": _calibrated(None, x @ prior, y, enough, WORDS_FACTOR)} if spoken and only is None else {}
+    by_name = {"words": _calibrated(None, x @ prior, y, enough, menu.words_factor)} if spoken and only is None else {}
     for name, some in tried.items():
-        mine = [_calibrated(s, logits[strengths.index(s)], y, enough, FEW_FACTOR) for s in some]
+        mine = [_calibrated(s, logits[strengths.index(s)], y, enough, menu.few_factor) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)
     return Judgement(by_name, y, method, enough)
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Floats
 from modelgpt_edge.parameters.text.head import Examples
-from modelgpt_edge.parameters.text.judging import usual_strength
+from modelgpt_edge.parameters.text.judging import TEXTS
 from modelgpt_edge.parameters.text.lora import LoraGenerator, describe_task
 from modelgpt_edge.parameters.text.prior import word_prior
 from modelgpt_edge.training.text.tasks import TextTask
@@ -58,7 +58,7 @@ class _Draw:
         """Share of the questions that the solved head gets right."""
         examples = Examples.with_words(embeddings, self.labels, prior)
         with threadpool_limits(1, "blas"):
-            head = examples.solve(prior, usual_strength(len(self.task.classes)))
+            head = examples.solve(prior, TEXTS.usual(len(self.task.classes)))
         return float((head.logits(encoder.embed(self.asked)).argmax(1) == self.truth).mean())
 
 

@@ -1,0 +1,97 @@
+"""The head that names alone give: where a classifier of ImageNet would put classes that it never had.
+
+Two guesses are added, each of length one: a linear map from sentence embeddings of ImageNet's names to its classifier's rows,
+and the mean of the rows whose names lie nearest. Constants were chosen by leaving ImageNet's own classes out, no picture seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from modelgpt_edge.architecture.text.encoder import TextEncoder
+from modelgpt_edge.child import Floats
+from modelgpt_edge.errors import PackageError
+from modelgpt_edge.parameters.text.prior import spoken_name, unit_columns
+
+SHIPPED = Path(__file__).with_name("imagenet.safetensors")
+# Ridge penalty of the map; names that are nearest, and the power of their cosines by which they count.
+PENALTY, NEAREST, POWER = 20.0, 30, 4
+# Ways to use a name; with a meaning, that is said too.
+PROMPTS = ("a photo of a {}.", "{}")
+
+
+@dataclass(frozen=True, eq=False)
+class ImagenetNames:
+    """Sentence embeddings (V, 1000, E) of ImageNet's classes, said in V ways: synonyms, photos, definitions.
+
+    Attributes:
+        encoder_sha256: of the encoder that made them.
+    """
+
+    views: Floats
+    encoder_sha256: str
+
+    @staticmethod
+    def shipped(path: Path = SHIPPED) -> ImagenetNames:
+        """Those that come with the package; PackageError where the file is damaged."""
+        try:
+            with safe_open(path, framework="np") as file:
+                facts = file.metadata() or {}
+                return ImagenetNames(file.get_tensor("views").astype(np.float32), facts["encoder_sha256"])
+        except (SafetensorError, KeyError, OSError) as error:
+            cure = "Install modelgpt-edge anew."
+            raise PackageError("ImageNet's names can't be read", where=str(path), seen=str(error), cure=cure) from error
+
+    def rows(self, said: Floats, classifier: Floats) -> Floats:
+        """Directions (D, K) of unit length for classes, centred on their mean.
+
+        Args:
+            said: sentence embeddings (K, E) of the classes, of unit length; classifier: rows (1000, D) of ImageNet's classes.
+        """
+        rows = _unit(classifier - classifier.mean(0))
+        # All ways to say a class lead to the same row, so rows are summed over them first.
+        every = self.views.reshape(-1, self.views.shape[-1])
+        mean, mean_row = every.mean(0), rows.mean(0)
+        centred = every - mean
+        right = sum(((view - mean).T @ (rows - mean_row) for view in self.views), np.zeros((every.shape[1], rows.shape[1])))
+        squares = centred.T @ centred + PENALTY * np.eye(every.shape[1])
+        mapped = (said - mean) @ np.linalg.solve(squares.astype(np.float64), right) + mean_row
+        cosines = np.concatenate([said @ view.T for view in self.views], axis=1)
+        nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]
+        worth = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** POWER
+        worth /= np.maximum(worth.sum(1, keepdims=True), 1e-12)
+        near = np.einsum("kn,knd->kd", worth, rows[nearest % len(rows)])
+        guessed = _unit(mapped) + _unit(near)
+        return unit_columns((guessed - guessed.mean(0)).T).astype(np.float32)
+
+
+def picture_prior(
+    names: ImagenetNames, encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str], classifier: Floats
+) -> Floats:
+    """Directions of classes (D, K) by their names and, where given, their meanings; `classifier` as for `rows`."""
+    texts = [(k, text) for k, name in enumerate(classes) for text in _sayings(name, meanings.get(name, ""))]
+    embedded = encoder.embed([text for _, text in texts])
+    owner = np.array([k for k, _ in texts])
+    said = np.stack([embedded[owner == k].mean(0) for k in range(len(classes))])
+    return names.rows(_unit(said), classifier)
+
+
+def alike(prior: Floats, classes: Sequence[str], cosine: float = 0.95) -> list[tuple[str, str]]:
+    """Pairs of classes whose directions are all but the same: their names don't tell them apart."""
+    cosines = prior.T @ prior
+    return [(classes[i], classes[j]) for i in range(len(classes)) for j in range(i) if cosines[i, j] > cosine]
+
+
+def _sayings(label: str, meaning: str) -> list[str]:
+    name = spoken_name(label).lower()
+    said = [prompt.format(name) for prompt in PROMPTS]
+    return [*said, f"{name}: {meaning.strip()}", meaning.strip()] if meaning.strip() else said
+
+
+def _unit(rows: Floats) -> Floats:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

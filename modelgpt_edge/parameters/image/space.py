@@ -1,0 +1,78 @@
+"""The space in which heads of pictures are solved: what a backbone says of a picture, block by block, each of length one.
+
+The last layer's channels are counts of a kind (means of values that are never negative), so their root is taken: it lifts a
+few points of accuracy out of few pictures. Stages before it say less, but on grey or drawn pictures what the last one missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelgpt_edge.child import Floats
+
+# How much the last layer counts beside an earlier stage, and what is added to a channel's deviation, as a share of their mean.
+LAST_WEIGHT, SMOOTHED = 2.0, 0.1
+LEAST = 1e-9
+
+
+@dataclass(frozen=True)
+class Block:
+    """Channels of one stage.
+
+    Attributes:
+        mean: (D,) that is taken off, of the roots where `root`; scale: (D,) that is multiplied by afterwards.
+        weight: length of the block in the end; root: whether roots are taken first.
+    """
+
+    mean: Floats
+    scale: Floats
+    weight: float
+    root: bool
+
+    def of(self, channels: Floats) -> Floats:
+        """(N, D) to (N, D), each row of length `weight`."""
+        values = np.sqrt(np.maximum(channels, 0)) if self.root else channels
+        moved = (values - self.mean) * self.scale
+        length = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), LEAST)
+        return (moved * (np.float32(self.weight) / length)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Blocks beside each other; a picture is of length one."""
+
+    blocks: tuple[Block, ...]
+
+    @staticmethod
+    def around(channels: Sequence[Floats]) -> Space:
+        """The space around pictures, labelled or not.
+
+        Args:
+            channels: of the last layer (N, D), and of earlier stages where they count too. Without any picture (N = 0) nothing
+                is taken off.
+        """
+        weights = np.array([LAST_WEIGHT, *[1.0] * (len(channels) - 1)])
+        weights /= np.linalg.norm(weights)
+        blocks = []
+        for place, (own, weight) in enumerate(zip(channels, weights)):
+            values = np.sqrt(np.maximum(own, 0)) if place == 0 else own
+            mean, scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
+            if len(own):
+                mean = values.mean(0).astype(np.float32)
+                if place:
+                    deviation = values.std(0)
+                    scale = (1 / (deviation + SMOOTHED * deviation.mean() + LEAST)).astype(np.float32)
+            blocks.append(Block(mean, scale, float(weight), place == 0))
+        return Space(tuple(blocks))
+
+    @property
+    def width(self) -> int:
+        """Numbers that a picture becomes."""
+        return sum(len(block.mean) for block in self.blocks)
+
+    def of(self, channels: Sequence[Floats]) -> Floats:
+        """What pictures become (N, `width`); of channels as `around` takes them, those that it has no block for aren't used."""
+        return np.concatenate([block.of(own) for block, own in zip(self.blocks, channels)], axis=1)
