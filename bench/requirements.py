@@ -7,8 +7,10 @@ of the request's words is scored all the same, part by part.
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -26,14 +28,16 @@ FACTS = ("modality", "kind", "label", "targets", "limits", "named")
 LIMITS = ("latency_ms", "flash_bytes", "ram_bytes")
 PARTS = {"requests": "Sixty requests", "fresh": "Twenty more"}
 ROWS = 200
+CONTEXT = 4096  # tokens that a served model reads
 CLOSE = 0.01  # of a limit: "30 frames per second" are 33.3 ms
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     content = read_requests()
-    drivers = ("rules", *options.driver)
-    scored = {part: {driver: score(content, part, driver) for driver in drivers} for part in PARTS}
+    with served(options.serve) as also:
+        drivers = ("rules", *options.driver, *also)
+        scored = {part: {driver: score(content, part, driver) for driver in drivers} for part in PARTS}
     result = environment.result("requirements", ["modelgpt-edge", "xllamacpp", "transformers"], {"scored": scored})
     environment.publish(result, _report(content, scored, result), options.json, options.table)
 
@@ -43,9 +47,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--driver", action="append", default=[], metavar="DRIVER", help="a driver besides rules, may be repeated"
     )
+    parser.add_argument(
+        "--serve", type=Path, metavar="FILE.gguf", help="serve this model by llama.cpp meanwhile, and ask it over HTTP"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all answers and mistakes here")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="write the report here")
     return parser
+
+
+@contextmanager
+def served(path: Path | None) -> Iterator[list[str]]:
+    """The name of the driver of a model that llama.cpp's server serves on this machine meanwhile; none without a file."""
+    if path is None:
+        yield []
+        return
+    from xllamacpp import CommonParams, Server
+
+    params = CommonParams()
+    params.model.path, params.n_ctx, params.n_parallel, params.verbosity = str(path), CONTEXT, 1, 0
+    # As the driver gguf: has it: threads that wait by spinning take the cores from each other.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 1) // 2)
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    server = Server(params)
+    yield [f"openai:{server.listening_address}/v1#{path.stem}"]
+    del server
 
 
 def read_requests() -> dict[str, Any]:
@@ -108,8 +133,8 @@ def score(content: Mapping[str, Any], part: str, driver: str) -> dict[str, Any]:
 
 def same(fact: str, found: Any, value: Any) -> bool:
     """Whether a fact is the one expected: names to the letter, limits to a hundredth."""
-    if fact != "limits":
-        return found == value
+    if fact != "limits" or found is None:
+        return bool(found == value)
     return all(
         (a is None) == (b is None) and (a is None or abs(a - b) <= CLOSE * b)
         for a, b in ((found[name], value[name]) for name in LIMITS)
@@ -133,10 +158,12 @@ def understand(task: str, table: dict[str, list[Any]], driver: str) -> tuple[dic
         plain = write_plainly(request, facts) if texts is None else write_text_requirement(request, texts, facts)
     except InputError as error:
         return by_parts(request, facts), time.perf_counter() - start, [str(error)]
-    if driver == "rules":
-        requirement = plain
-    else:
-        requirement = write_requirement(request, facts) if texts is None else in_own_words(plain, request, facts)
+    requirement = plain
+    if driver != "rules":
+        try:
+            requirement = write_requirement(request, facts) if texts is None else in_own_words(plain, request, facts)
+        except InputError as error:  # a build would end here, so nothing is right
+            return dict.fromkeys(FACTS), time.perf_counter() - start, [str(error)]
     took = time.perf_counter() - start
     found = {
         "modality": requirement.modality,
@@ -222,6 +249,8 @@ def _mistakes(scored: Mapping[str, Any]) -> str:
 
 
 def _told(value: Any) -> str:
+    if value is None:
+        return "no answer"
     if isinstance(value, dict):
         return ", ".join(f"{name} {v:g}" for name, v in value.items() if v is not None) or "none"
     return ", ".join(value) or "none" if isinstance(value, list) else str(value)

@@ -10,7 +10,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
@@ -23,7 +23,7 @@ import numpy as np
 from metrics import classification_scores
 from text_contenders import CONTENDERS, Asked, Settings, Task, TextContender
 from text_report import write_page
-from text_sets import FULL, SETS, Texts, TextSet, cut_test, draw, load_texts
+from text_sets import FULL, SETS, UNDRAWN, Texts, TextSet, cut_test, draw, load_texts
 from wheels import MissingDataError
 
 SHOTS = ("0", "1", "4", "8", "16", "64", FULL)
@@ -53,14 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     slow_seeds = options.seeds if options.slow_seeds is None else options.slow_seeds
     readable = [name for name in sets if _readable(name, unrun)]
     units, reasons = plan(readable, shots, options.seeds, chosen, slow_shots, slow_seeds)
-    unrun += _limits(chosen, shots, slow_shots, options.seeds, slow_seeds)
+    every, _ = plan(readable, shots, options.seeds, chosen, shots, options.seeds)
     done = finished(environment.read_jsonl(options.out), settings)
     again = {c.title for c in chosen if c.key in options.again}
     todo = [unit for unit in units if unit.contender in again or unit not in done]
     environment.say(f"{len(units)} units, {len(units) - len(todo)} of them done already")
     _run_all(todo, settings, options.out)
     kept = finished(environment.read_jsonl(options.out), settings)
-    rows = [kept[unit] for unit in units if unit in kept]
+    rows = [kept[unit] for unit in every if unit in kept]  # what an earlier run had time for is told as well
+    unrun += _limits(chosen, every, kept)
     reasons |= {(u.set, u.shots, u.contender): "failed" for u in units}
     result = environment.result("text", ["modelgpt-edge"], {"settings": asdict(settings), "not_run": unrun, "rows": rows})
     page = write_page(rows, readable, chosen, options.seeds, result, unrun, reasons)
@@ -145,21 +146,16 @@ def plan(
                 if reason is None and (not c.slow or n in slow_shots):
                     able.append(c)
                 reasons[name, n, c.title] = reason or "not run"
-            for seed in range(1 if n == "0" else seeds):
+            for seed in range(1 if n in UNDRAWN else seeds):
                 units += [Unit(name, n, seed, c.title) for c in able if not c.slow or seed < slow_seeds]
     return units, reasons
 
 
-def _limits(
-    chosen: Sequence[TextContender], shots: Sequence[str], slow_shots: Sequence[str], seeds: int, slow_seeds: int
-) -> list[str]:
+def _limits(chosen: Sequence[TextContender], every: Sequence[Unit], kept: Mapping[Unit, dict]) -> list[str]:
     """What the slow ones were kept from, in words."""
-    slow = ", ".join(c.title for c in chosen if c.slow)
-    left = [n for n in shots if n not in slow_shots]
-    lines = [f"{slow} at {', '.join(left)} shots, to save time"] if slow and left else []
-    if slow and slow_seeds < seeds:
-        lines.append(f"{slow} with more than {slow_seeds} of {seeds} seeds, to save time")
-    return lines
+    left = {unit.contender for unit in every if unit not in kept}
+    slow = [c.title for c in chosen if c.slow and c.title in left]
+    return [f"{', '.join(slow)} at all shots with all seeds, to save time: a cell says what was run"] if slow else []
 
 
 def finished(rows: Sequence[dict], settings: Settings) -> dict[Unit, dict]:

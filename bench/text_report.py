@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from environment import described, markdown_table
 from text_contenders import OURS, TextContender
-from text_sets import FULL, NOTES
+from text_sets import FULL, NOTES, UNDRAWN
 
 Rows = Sequence[Mapping]
 SCORES = (("accuracy", "accuracy"), ("log_loss", "log loss"))
+# The number of examples that the first table is of.
+HEADLINE = "8"
 
 
 def interval(values: Sequence[float]) -> float | None:
@@ -66,11 +68,13 @@ def write_page(
         reasons: why a (set, shots, contender) has no row.
     """
     parts = ["# Texts: accuracy and time of few examples", _preface(rows, seeds, result, unrun)]
+    parts += _headline(rows, sets, contenders)
     for name in sets:
         mine = [row for row in rows if row["set"] == name]
         if mine:
             asked = f"{mine[0]['classes']} classes, {_among(row['test_rows'] for row in mine)} test texts."
             parts += [f"## {name}", f"{asked} {NOTES[name]}", _accuracies(mine, contenders, seeds, reasons)]
+            parts.append(_times(mine, contenders))
             parts.append(f"<details><summary>every score of {name}</summary>\n\n{_everything(mine, contenders)}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
@@ -82,16 +86,24 @@ def _preface(rows: Rows, seeds: int, result: Mapping, unrun: Sequence[str]) -> s
     lines = [
         f"* {'; '.join(machines)}; {threads} threads, one contender after the other; `{result['command']}`",
         f"* Versions: {', '.join(versions)}",
-        f"* {seeds} seeds, which draw the examples and start every fit; a cell of fewer says so. Nothing is drawn at 0 shots, "
-        "so there one seed runs. *n* shots are n texts a class, all where a class has fewer. ±: 95 % interval of the mean over "
-        "seeds (Student's t)",
+        f"* {seeds} seeds, which draw the examples and start every fit; a cell of fewer says so. Nothing is drawn at 0 shots "
+        "and in full, so there one seed runs. *n* shots are n texts a class, all where a class has fewer. ±: 95 % interval of "
+        "the mean over seeds (Student's t)",
         "* All start from the weights of all-MiniLM-L6-v2, TF-IDF apart. *fit*: from texts to a model that predicts, opening "
         "the encoder and embedding the examples included, imports and one warm-up left out; fine-tuning's includes its choice "
         "of a learning rate among three by held-out rows",
+        f"* SetFit by its paper's recipe: {_iterations(rows)}one epoch, batches of 16, rate 2e-5. Fine-tuning: AdamW, "
+        "batches of 16, rate and number of epochs by held-out rows where a class has two; LoRA of rank 8 on queries and values",
         "* Probabilities below 1e-6 count as 1e-6 in log loss",
         *(f"* Not run: {line}" for line in unrun),
     ]
     return "\n".join(lines)
+
+
+def _iterations(rows: Rows) -> str:
+    """How many pairs SetFit saw."""
+    seen = {row["settings"]["setfit_iterations"] for row in rows if "setfit_iterations" in row["settings"]}
+    return f"{_among(seen)} pairs of each kind for every row, " if seen else ""
 
 
 def _among(values) -> str:
@@ -109,12 +121,44 @@ def _accuracies(rows: Rows, contenders: Sequence[TextContender], seeds: int, rea
         cells = [f"**{contender.title}**" if contender is OURS else contender.title]
         for n in shots:
             mine = _of(rows, contender, n)
-            few = n != "0" and len(mine) < seeds
+            few = n not in UNDRAWN and len(mine) < seeds
             seen = f" ({len(mine)} seed{'s' if len(mine) > 1 else ''})" if few else ""
             absent = reasons.get((rows[0]["set"], n, contender.title), "not run")
             cells.append(f"{told([r['accuracy'] for r in mine], '.4f')}{seen}" if mine else absent)
         lines.append(cells)
     return markdown_table(["accuracy, by shots", *shots], lines)
+
+
+def _headline(rows: Rows, sets: Sequence[str], contenders: Sequence[TextContender]) -> list[str]:
+    """At a few examples a class: those that train the encoder beside ours, set by set."""
+    lines = []
+    for name in sets:
+        here = [row for row in rows if row["set"] == name]
+        ours = _of(here, OURS, HEADLINE)
+        trained = [(c, mine) for c in contenders if c.slow and (mine := _of(here, c, HEADLINE))]
+        for contender, mine in [(OURS, ours), *trained] if ours and trained else []:
+            own = contender is OURS
+            cells = [name, f"**{contender.title}**" if own else contender.title, str(len(mine))]
+            cells += [told([r["accuracy"] for r in mine], ".4f"), "" if own else less_ours(mine, ours, "accuracy")]
+            lines.append([*cells, told([r["fit_seconds"] for r in mine], ".2f"), "" if own else times_ours(mine, ours)])
+    head = ["set", "contender", "seeds", "accuracy", "less ours", "fit, s", "times ours"]
+    about = "Those that train the encoder beside ours, which doesn't: accuracy, and seconds from the same texts to a model."
+    return [f"## At {HEADLINE} examples a class", about, markdown_table(head, lines, left=2)] if lines else []
+
+
+def _times(rows: Rows, contenders: Sequence[TextContender]) -> str:
+    """Seconds to fit by shots, and as a multiple of ours over the seeds that both have."""
+    shots = _shots(rows)
+    lines = []
+    for contender in contenders:
+        cells = [f"**{contender.title}**" if contender is OURS else contender.title]
+        for n in shots:
+            mine = _of(rows, contender, n)
+            ratio = "" if contender is OURS else times_ours(mine, _of(rows, OURS, n))
+            seconds = f"{np.mean([r['fit_seconds'] for r in mine]):,.2f}" if mine else ""
+            cells.append(f"{seconds} ({ratio} x)" if ratio else seconds)
+        lines.append(cells)
+    return markdown_table(["fit, s (times ours), by shots", *shots], lines)
 
 
 def _everything(rows: Rows, contenders: Sequence[TextContender]) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 from wheels import MissingDataError
 
 FULL = "full"
+# Shots at which nothing is drawn.
+UNDRAWN = ("0", FULL)
 REST = "clinc150-rest"
 # What a reader has to know of each set: which choices in the product had seen it.
 NOTES = {

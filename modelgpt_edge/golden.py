@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,14 @@ class Golden:
     Attributes:
         numbers: (N, C) float32, NaN where missing; words: (N, S) strings; outputs: (N, K) of the reference.
         unit: deviation of the label, which differences of values are measured in; 1 for classes.
+        pictures: (N, S, S, 3) uint8 of a model of pictures, which has no numbers and no words; None for others.
     """
 
     numbers: Floats
     words: NDArray[np.object_]
     outputs: Floats
     unit: float = 1.0
+    pictures: NDArray[np.uint8] | None = None
 
     def to_bytes(self) -> bytes:
         """As safetensors; words as one run of UTF-8 bytes (L,), row after row, and their lengths in bytes (N, S)."""
@@ -34,7 +37,14 @@ class Golden:
         lengths = np.array([len(word) for word in encoded], np.int32).reshape(self.words.shape)
         text = np.frombuffer(b"".join(encoded), np.uint8)
         unit = np.array([self.unit])
-        return bytes(save({"numbers": self.numbers, "words": text, "lengths": lengths, "outputs": self.outputs, "unit": unit}))
+        tensors: dict[str, NDArray[Any]] = {
+            "numbers": self.numbers,
+            "words": text,
+            "lengths": lengths,
+            "outputs": self.outputs,
+            "unit": unit,
+        }
+        return bytes(save(tensors if self.pictures is None else tensors | {"pictures": self.pictures}))
 
     @staticmethod
     def read(path: Path) -> Golden:
@@ -46,7 +56,7 @@ class Golden:
             words = np.empty(lengths.shape, object)
             for i, (end, size) in enumerate(zip(ends, lengths.flat)):
                 words.flat[i] = text[end - size : end].decode()
-            return Golden(tensors["numbers"], words, tensors["outputs"], float(tensors["unit"][0]))
+            return Golden(tensors["numbers"], words, tensors["outputs"], float(tensors["unit"][0]), tensors.get("pictures"))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise PackageError(
                 "the golden vectors can't be read", where=path.name, seen=str(error), cure="Build anew."

@@ -1,14 +1,19 @@
-"""The first look at a request's data: is it a table, are there texts in it, or is there none at all."""
+"""The first look at a request's data: is it a table, are there texts in it, are they pictures, or is there none at all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelgpt_edge.data.picture_sets import PictureSet, looks_like_pictures, open_pictures
 from modelgpt_edge.data.profile import Profile, profile
 from modelgpt_edge.data.sources import Source, open_source
-from modelgpt_edge.errors import InputError
+from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.image_rules import speaks_of_pictures
+from modelgpt_edge.requirement.picture_classes import check_picture_classes
 from modelgpt_edge.requirement.text_columns import TextColumns, find_texts
+
+MODALITIES = ("table", "text", "image")
 
 
 @dataclass(frozen=True)
@@ -18,21 +23,35 @@ class Looked:
     Attributes:
         source, profile: None where there is no data.
         texts: where texts and labels are; None for a table.
+        modality: ``table``, ``text`` or ``image``; pictures: of the last.
     """
 
     source: Source | None
     profile: Profile | None
     texts: TextColumns | None
+    modality: str = "table"
+    pictures: PictureSet | None = None
 
 
 def look(request: Request) -> Looked:
-    """Look at the data, and tell a task about texts from one about a table.
+    """Look at the data, and tell a task about texts or pictures from one about a table.
 
     Raises:
         InputError: there is neither data nor classes, or they don't fit together.
     """
     if not request.task.strip():
         raise InputError("the task is empty", where="--task", cure="Say what to predict, such as 'predict churn'.")
+    if request.modality is not None and request.modality not in MODALITIES:
+        cure = nearest(request.modality, MODALITIES)
+        raise InputError("there is no such modality", where="--modality", seen=request.modality, cure=cure)
+    if _is_pictures(request):
+        pictures = None if request.data is None else open_pictures(request.data, request.label)
+        if pictures is not None:
+            check_picture_classes(pictures, request.classes)
+        return Looked(None, None, None, "image", pictures)
+    if request.unlabelled is not None:
+        cure = "Leave it out, or say --modality image."
+        raise InputError("this option is for pictures", where="--unlabelled", seen=request.unlabelled, cure=cure)
     if request.data is None:
         if not request.classes:
             cure = "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any."
@@ -42,7 +61,7 @@ def look(request: Request) -> Looked:
         if idle is not None:
             cure = "Give --data FILE, or leave it out."
             raise InputError("this option is about data, and there is none", where=idle, seen=asked[idle], cure=cure)
-        return Looked(None, None, None)
+        return Looked(None, None, None, "text")
     source = open_source(request.data)
     facts = profile(source, request.seed)
     texts = find_texts(request.texts, request.label, request.task, facts)
@@ -50,4 +69,13 @@ def look(request: Request) -> Looked:
         option = "--classes" if request.classes else "--encoder"
         cure = "Name the column of texts by --text, or leave the option out."
         raise InputError("this data is a table, and the option is for texts", where=option, seen=source.name, cure=cure)
-    return Looked(source, facts, texts)
+    return Looked(source, facts, texts, "table" if texts is None else "text")
+
+
+def _is_pictures(request: Request) -> bool:
+    """Whether a request is about pictures: it says so, its data is, or without any its task speaks of them."""
+    if request.modality is not None:
+        return request.modality == "image"
+    if request.data is None:
+        return bool(request.classes) and (request.unlabelled is not None or speaks_of_pictures(request.task))
+    return looks_like_pictures(request.data)

@@ -147,6 +147,8 @@ class Manifest:
             raise ValueError(f"{len(self.vocabularies)} vocabularies for the word columns among {list(self.inputs)}")
         if self.requirement.modality == "text" and int(self.architecture["tokens"]) < 1:
             raise ValueError("a text model that reads no token")
+        if self.requirement.modality == "image" and int(self.architecture["size"]) < 1:
+            raise ValueError("a model of pictures that sees no pixel")
         _texts([text for v in self.variants for text in (v.target, v.backend, v.precision, v.path, v.front)])
 
 

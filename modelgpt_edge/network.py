@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats, softmax
 from modelgpt_edge.errors import InputError
@@ -17,6 +18,8 @@ from modelgpt_edge.errors import InputError
 Shape: TypeAlias = tuple[int, ...]
 Padding: TypeAlias = tuple[int, int, int, int]
 NO_PADDING: Padding = (0, 0, 0, 0)
+# What pixels are counted from: as int8 they then need no step of their own, and the zeros of a padding are middle grey.
+MIDDLE = 128
 
 
 class Layer(Protocol):
@@ -233,6 +236,11 @@ class Network:
         for layer in self.layers:
             x = layer.forward(x)
         return x
+
+
+def centred(pictures: NDArray[np.uint8]) -> Floats:
+    """Pictures (N, H, W, channels) as inputs of a network of pixels: bytes less `MIDDLE`."""
+    return pictures.astype(np.float32) - np.float32(MIDDLE)
 
 
 def _activated(x: Floats, relu: bool) -> Floats:

@@ -12,7 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17  # what TensorRT 10.3 (JetPack 6.2) parses, and the newest operator used needs
 ML_OPSET = 3
 IR_VERSION = 8
-ELEMENT = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "string": TensorProto.STRING}
+ELEMENT = {
+    "float32": TensorProto.FLOAT,
+    "int32": TensorProto.INT32,
+    "uint8": TensorProto.UINT8,
+    "string": TensorProto.STRING,
+}
 
 
 @dataclass
@@ -26,10 +31,10 @@ class Graph:
     _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
-    def input(self, name: str, element: str, columns: int | str) -> str:
-        """Declare an input [N, columns]; a name stands for a size that varies."""
+    def input(self, name: str, element: str, *columns: int | str) -> str:
+        """Declare an input [N, *columns]; a name stands for a size that varies."""
         self._names.add(name)
-        self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", columns]))
+        self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", *columns]))
         return name
 
     def output(self, value: str, name: str, element: str, *columns: int) -> None:

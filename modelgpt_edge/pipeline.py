@@ -57,6 +57,8 @@ def build(
     classes: Sequence[str] | Mapping[str, str] = (),
     text: str | Sequence[str] = (),
     encoder: str | None = None,
+    modality: str | None = None,
+    unlabelled: object = None,
     target: str | Sequence[str] = (),
     backend: str | Sequence[str] = (),
     out: str | os.PathLike[str] = "model.edge",
@@ -76,12 +78,16 @@ def build(
     Args:
         task: what the model shall do, in a sentence.
         data: a table with labels: a path (CSV, Parquet, JSONL, also gzipped), DataFrame, list of dicts, dict of columns,
-            or 2-D array. None to make a model of texts from the names of `classes` alone.
+            or 2-D array. Or labelled pictures: a folder or zip of class folders, a table of paths and labels, pairs of pictures
+            and labels, or a dict of classes and their pictures. None to make a model from the names of `classes` alone.
         label: the label column; found where not given, and the report says how.
         kind: ``classification`` or ``regression``; told from task and data where not given.
-        classes: for a task about texts: names of classes, or a dict of names and what they mean; the data's come besides.
+        classes: of texts or pictures: names of classes, or a dict of names and what they mean; the data's come besides.
         text: the column that holds the texts; told from the data where not given, and it is a table where there is none.
-        encoder: folder or hub name of the sentence encoder of a model of texts; the one that ships where not given.
+        encoder: folder or hub name of the sentence encoder of a model of texts, or file of the backbone of one of pictures; the
+            usual one where not given. ``tiny``, or ``tiny:NAME``, makes a table of the sentence encoder's words instead.
+        modality: ``table``, ``text`` or ``image``; told from the data, or from the task where there is none.
+        unlabelled: pictures like those that the model will see, as `data`; no label of theirs is used.
         target: names of devices; those that the task names where not given, or else ``x86``.
         backend: names of backends to compile by; each target's usual ones where not given.
         out: folder to write.
@@ -121,18 +127,26 @@ def build(
         classes=check_classes(classes),
         texts=_listed(text),
         encoder=encoder,
+        modality=modality,
+        unlabelled=unlabelled,
         driver=driver,
         private=private,
     )
 
     progress("reading", 0)
     looked = look(request)
-    if looked.texts is not None or looked.profile is None:
+    if looked.modality != "table" and finetune:
+        what = "texts" if looked.modality == "text" else "pictures"
+        cure = "Leave it out: give more examples instead."
+        raise InputError(f"models of {what} aren't fine-tuned", where="--finetune", seen=finetune, cure=cure)
+    if looked.modality == "image":
+        from modelgpt_edge.image_pipeline import build_pictures
+
+        manifest, report = build_pictures(request, looked.pictures, place, backends, force, progress)
+        return Built(place, manifest, report)
+    if looked.modality == "text":
         from modelgpt_edge.text_pipeline import build_texts
 
-        if finetune:
-            cure = "Leave it out: give more examples instead."
-            raise InputError("models of texts aren't fine-tuned", where="--finetune", seen=finetune, cure=cure)
         manifest, report = build_texts(request, looked.texts, looked.profile, place, backends, force, progress)
         return Built(place, manifest, report)
     check_generator(generator)
@@ -170,9 +184,9 @@ def plan(
         private=private,
     )
     looked = look(request)
-    if looked.texts is not None:
-        cure = "Leave out --dry-run: a model of texts has one size."
-        raise InputError("sizes are weighed for tables", where="--dry-run", seen=looked.texts.texts[0].name, cure=cure)
+    if looked.modality != "table":
+        cure = "Leave out --dry-run: a model of texts or of pictures has one size."
+        raise InputError("sizes are weighed for tables", where="--dry-run", seen=looked.modality, cure=cure)
     understood = understand(request, looked)
     for device in understood.targets:
         backends_of(device, _listed(backend))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-ColumnType = Literal["number", "category", "date", "text"]
+ColumnType = Literal["number", "category", "date", "text", "image"]
 Kind = Literal["classification", "regression"]
 
 
@@ -18,7 +18,8 @@ class Column:
 
     Attributes:
         name: header of the column, as the file spells it.
-        type: how its cells are read: ``number``, ``category`` (words), ``date`` (days since 1970), or ``text`` as it is.
+        type: how its cells are read: ``number``, ``category`` (words), ``date`` (days since 1970), or as it is: ``text``
+            or ``image``.
         because: the rule that gave it this type, for the report.
         decimal: decimal mark of a number column, ``"."`` or ``","``.
         date_format: ``strptime`` pattern of a date column, or ``"iso"``.

@@ -12,33 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelgpt_edge.architecture.text.encoder import TextEncoder
-from modelgpt_edge.architecture.text.files import find_encoder
+from modelgpt_edge.architecture.text.files import EncoderFiles
 from modelgpt_edge.architecture.text.samples import SAMPLES
 from modelgpt_edge.build_options import check_generator
+from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.package import write_package
 from modelgpt_edge.compile.text.compiler import compile_text
 from modelgpt_edge.compile.text.contents import describe_text, text_package_files
 from modelgpt_edge.compile.text.source import TextSource
-from modelgpt_edge.data.cells import is_missing, read_texts, read_words
+from modelgpt_edge.data.cells import read_texts
 from modelgpt_edge.data.profile import Profile
 from modelgpt_edge.data.raw import Chunk
 from modelgpt_edge.data.sources import open_source
-from modelgpt_edge.errors import InputError, nearest
+from modelgpt_edge.errors import BudgetError, InputError, nearest
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.score import classification_score
 from modelgpt_edge.parameters.text.generate import GENERATORS, TextGenerated, TextScores, generate_text, shares_of
 from modelgpt_edge.report import text_report
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.drivers.write import in_own_words
+from modelgpt_edge.requirement.none_labels import read_labels
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.text_columns import TextColumns
 from modelgpt_edge.requirement.text_rules import write_text_requirement
 from modelgpt_edge.requirement.wording import counted
 from modelgpt_edge.targets.backends import backends_of
 from modelgpt_edge.targets.registry import find_target
+from modelgpt_edge.targets.target import Target
+from modelgpt_edge.text_templates import TextTemplate, find_teacher, most_flash, tiny_template, too_costly, too_large
 
 Progress = Callable[[str, float], None]
+# The template's files, what was generated on it, and its compiled forms.
+Made = tuple[EncoderFiles, TextGenerated, Compiled]
 
 
 @dataclass(frozen=True)
@@ -75,31 +80,30 @@ def build_texts(
     targets = tuple(find_target(name) for name in requirement.targets)
     for target in targets:
         backends_of(target, backends)
-    encoder = TextEncoder.of(find_encoder(request.encoder))
+    teacher, tiny = find_teacher(request.encoder)
     notes = list(requirement.notes)
     examples = Texts([[]], np.empty(0, np.int32))
     if profile is not None:
         examples = read_examples(requirement, profile.sample)
         notes += [*profile.notes, *_left_out(examples, profile)]
-    texts, pairs = examples.columns if len(examples.columns) > 1 else (examples.columns[0], None)
-    generated = generate_text(
-        encoder,
-        texts,
-        examples.labels,
-        schema.classes,
-        requirement.meanings,
-        request.seed,
-        progress,
-        request.generator,
-        pairs,
-    )
     test = None if request.test is None else _test_rows(request, requirement)
-    if test is not None:
-        generated = _scored(generated, test, f"the test table {Path(str(request.test)).name}")
-    names = tuple(c.name for c in schema.columns)
-    source = TextSource(generated.encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
-    probe = examples if len(examples.labels) else _stand_ins(generated)
-    compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
+    flash = most_flash(targets, requirement.limits)
+    its_own = request.generator == "lora"  # which no other template has
+    why = "" if tiny or its_own else too_large(teacher.files, flash)
+    made: Made | None = None
+    if not tiny and not why:
+        try:
+            made = _make(request, requirement, TextTemplate(teacher), examples, test, targets, backends, progress)
+        except BudgetError as error:
+            if its_own:
+                raise
+            why = too_costly(error, teacher.files)
+    if made is None:
+        given = (examples.columns, examples.labels, schema.classes, requirement.meanings)
+        template = tiny_template(teacher, *given, flash, request.seed, progress)
+        made = _make(request, requirement, template, examples, test, targets, backends, progress)
+        notes += [why] if why else []
+    files, generated, compiled = made
     notes += [*compiled.notes, *_remarks(generated)]
     progress("writing", 0)
     columns = () if profile is None else tuple(c.name for c in profile.columns if c.name != schema.label.name)
@@ -108,28 +112,64 @@ def build_texts(
         chosen_by = "user"
     manifest = describe_text(
         requirement,
-        columns or names,
-        encoder.files,
+        columns or tuple(c.name for c in schema.columns),
+        files,
         generated,
         compiled,
         request.seed,
         chosen_by,
     )
-    write_package(place, text_package_files(manifest, encoder.files, generated, compiled, notes), force)
+    write_package(place, text_package_files(manifest, files, generated, compiled, notes), force)
     report = text_report(place, manifest, compiled, generated.seconds, tuple(notes), time.perf_counter() - start)
     return manifest, report
 
 
+def _make(
+    request: Request,
+    requirement: Requirement,
+    template: TextTemplate,
+    examples: Texts,
+    test: Texts | None,
+    targets: tuple[Target, ...],
+    backends: tuple[str, ...],
+    progress: Progress,
+) -> Made:
+    """A head on a template, scored and compiled."""
+    schema = requirement.schema
+    texts, pairs = examples.columns if len(examples.columns) > 1 else (examples.columns[0], None)
+    generated = generate_text(
+        template.encoder,
+        texts,
+        examples.labels,
+        schema.classes,
+        requirement.meanings,
+        request.seed,
+        progress,
+        request.generator,
+        pairs,
+        menu=template.menu,
+        afresh=template.afresh,
+    )
+    generated = replace(generated, seconds=generated.seconds + template.seconds)
+    if test is not None:
+        generated = _scored(generated, test, f"the test table {Path(str(request.test)).name}")
+    names = tuple(c.name for c in schema.columns)
+    source = TextSource(generated.encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
+    probe = examples if len(examples.labels) else _stand_ins(generated)
+    compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
+    return template.encoder.files, generated, compiled
+
+
 def read_examples(requirement: Requirement, cells: Chunk) -> Texts:
-    """The labelled texts among raw cells; a row without a text or a label is left out."""
+    """The labelled texts among raw cells; a row without a text, one of a pair's two or a label is left out."""
     schema = requirement.schema
     places = {name: k for k, name in enumerate(schema.classes)}
     columns = [read_texts(cells[c.name]) for c in schema.columns]
-    words = read_words(cells[schema.label.name])
-    kept = [i for i, word in enumerate(words) if not is_missing(word) and any(texts[i].strip() for texts in columns)]
+    words = read_labels(cells[schema.label.name], schema.classes)
+    kept = [i for i, word in enumerate(words) if word and all(texts[i].strip() for texts in columns)]
     if not kept:
-        cure = "Give rows with a text and a label."
-        raise InputError("no row has both a text and a label", where="data", cure=cure)
+        wanted = "a text" if len(columns) == 1 else "both texts"
+        raise InputError(f"no row has {wanted} and a label", where="data", cure=f"Give rows with {wanted} and a label.")
     labels = np.array([places.get(words[i], -1) for i in kept], np.int32)
     return Texts([[texts[i] for i in kept] for texts in columns], labels)
 
@@ -141,7 +181,8 @@ def _left_out(examples: Texts, profile: Profile) -> list[str]:
         notes.append(f"Of {profile.rows:,} rows a sample of {rows:,} is used.")
     if len(examples.labels) < rows:
         left = counted(rows - len(examples.labels), "row")
-        notes.append(f"Left out for want of a text or a label: {left}.")
+        wanted = "a text" if len(examples.columns) == 1 else "one of the two texts"
+        notes.append(f"Left out for want of {wanted} or a label: {left}.")
     twice = len(examples.labels) - len(set(zip(*examples.columns)))
     if twice:
         notes.append(f"Texts that stand more than once: {counted(twice, 'row')}; a text may be held out and learnt at once.")

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from modelgpt_edge.targets.target import Target
 
 if TYPE_CHECKING:  # numpy itself may be what the doctor finds missing
+    import numpy as np
+    from numpy.typing import NDArray
+
     from modelgpt_edge.child import Child, Floats, Ints
+    from modelgpt_edge.network import Network
 
 # Path of a variant's file by its name; raises PackageError for one that the package doesn't vouch for.
 Files = Callable[[str], Path]
@@ -60,12 +64,25 @@ class TextFacts:
     words: int
 
 
+@dataclass(frozen=True, eq=False)
+class PixelNetwork:
+    """A model of pictures as layers that a small device runs.
+
+    Attributes:
+        network: its inputs are pixels less ``network.MIDDLE``.
+        calibration: pictures (N, H, W, channels) uint8 that tell int8 how large values get.
+    """
+
+    network: Network
+    calibration: NDArray[np.uint8]
+
+
 class Source(Protocol):
     """A model to compile, in the forms that backends take."""
 
     @property
     def front(self) -> str:
-        """What the whole model takes: ``packed`` (numbers and codes of a table), or ``tokens`` (codes are ids of a text)."""
+        """What the whole model takes: ``packed`` (numbers and codes of a table), ``tokens`` (ids of a text), or ``pixels``."""
 
     @property
     def child(self) -> Child:
@@ -74,6 +91,14 @@ class Source(Protocol):
     @property
     def texts(self) -> TextFacts:
         """Of a model of texts; a backend that takes the front ``tokens`` may ask for it."""
+
+    @property
+    def pixels(self) -> PixelNetwork:
+        """Of a model of pictures; a backend that takes the front ``pixels``, but no ONNX, may ask for it.
+
+        Raises:
+            TargetUnavailableError: it has layers that no small device runs.
+        """
 
     @property
     def beside(self) -> Mapping[str, bytes]:
@@ -89,7 +114,8 @@ class Artefact:
 
     Attributes:
         files: contents by name, all that goes on the device.
-        front: ``native`` or ``packed`` (numbers and word positions in), ``encoded`` (the numeric core alone), or ``tokens``.
+        front: ``native`` or ``packed`` (numbers and word positions in), ``encoded`` (the numeric core alone), ``tokens``, or
+            ``pixels``.
         facts: what was measured while compiling, such as ``flash_bytes``; JSON values.
     """
 
@@ -104,7 +130,7 @@ class Executor(Protocol):
     def run(self, numbers: Floats, codes: Ints) -> Floats:
         """Probabilities (N, K) or values (N, 1) of numbers (N, C), NaN missing, and word positions (N, S), -1 unknown.
 
-        Of texts there are no numbers, and codes are token ids (N, L), -1 after a text's end.
+        Of texts and pictures there are no numbers: codes are token ids (N, L), -1 after a text's end, or (N, S, S, 3) uint8.
         """
 
 

@@ -110,6 +110,7 @@ BUILTIN: tuple[Target, ...] = (
         checked=RUNS_EMULATED,
         macs_per_second=5e8,
         call_us=100,
+        fetched=True,
     ),
     Target(
         name="android-arm64",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.targets.backend import (
@@ -32,6 +34,8 @@ MODEL = "model.onnx"
 CPU = "CPUExecutionProvider"
 # Sends a model's inputs to a remote endpoint; it has no device here to try.
 REMOTE = frozenset({"AzureExecutionProvider"})
+# Pictures in one call.
+AT_ONCE = 16
 INSTALL = "pip install 'onnxruntime>=1.17'"
 
 # A whole ONNX model, y = x + x on one float32, written out as protobuf so that a probe needs no onnx package.
@@ -104,9 +108,24 @@ class TokensExecutor:
         return by_length(codes, lambda ids: self._run(None, {"codes": ids})[-1])
 
 
+class PixelsExecutor:
+    """ONNX Runtime on a graph from pictures, a few at a time: a backbone's maps take megabytes each."""
+
+    def __init__(self, session: Any) -> None:
+        self._run = session.run
+
+    def run(self, numbers: Floats, codes: Ints) -> Floats:
+        """See `targets.backend.Executor`."""
+        parts = [self._run(None, {"pixels": codes[i : i + AT_ONCE]})[-1] for i in range(0, max(1, len(codes)), AT_ONCE)]
+        joined: Floats = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined
+
+
 def executor_of(session: Any) -> Executor:
-    """What runs a session: one of token ids takes a matrix of codes of any width."""
+    """What runs a session: one of token ids takes a matrix of codes of any width, one of pictures pixels."""
     inputs = session.get_inputs()
+    if [i.name for i in inputs] == ["pixels"]:
+        return PixelsExecutor(session)
     texts = [i.name for i in inputs] == ["codes"] and not isinstance(inputs[0].shape[1], int)
     return TokensExecutor(session) if texts else PackedExecutor(session)
 
@@ -122,7 +141,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     precisions = ("fp32", "int8", "int8-dynamic", "fp16")
-    fronts = ("packed", "tokens")
+    fronts = ("packed", "tokens", "pixels")
     by_default = True
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
@@ -174,8 +193,6 @@ class OnnxRuntime:
 
 def _run_one_op(library: Any, provider: str) -> Check:
     """Run y = x + x on one provider, without its silent fallback to the CPU."""
-    import numpy as np
-
     options = library.SessionOptions()
     options.log_severity_level = 4  # the reason is returned, not logged
     options.intra_op_num_threads = 1

@@ -42,6 +42,7 @@ class Target:
         macs_per_second: multiply-accumulates of a small model that one core surely does in a second, for estimates before
             anything is measured; None where nothing is known.
         call_us: microseconds that a call takes whatever the model.
+        fetched: whether it fetches a model before it runs it, as a page does.
         facts: versions and traits for the report, such as the CUDA and TensorRT of a JetPack.
     """
 
@@ -58,6 +59,7 @@ class Target:
     checked: str = BUILT_NOT_RUN
     macs_per_second: float | None = None
     call_us: float = 0.0
+    fetched: bool = False
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from modelgpt_edge.commands.build_pictures import pictures_text
 from modelgpt_edge.commands.build_text import build_text, resolved, sizes_table
 from modelgpt_edge.commands.build_texts import texts_text
 from modelgpt_edge.commands.options import FORCE, JSON, TOKEN_FILE
@@ -28,17 +29,30 @@ DEFAULT_OUT = "model.edge"
     metavar="TEXT",
     help="What the model shall do, in a sentence; limits and devices named in it count.",
 )
-@click.option("--data", type=click.Path(), metavar="FILE", help="Labelled rows or texts: CSV, TSV, JSONL or Parquet, also .gz.")
+@click.option(
+    "--data",
+    type=click.Path(),
+    metavar="FILE",
+    help="Labelled rows or texts: CSV, TSV, JSONL, Parquet, also .gz; or class folders of pictures, also a zip.",
+)
 @click.option("--label", metavar="COLUMN", help="The column to predict; found where not given.")
 @click.option("--kind", metavar="KIND", help="classification or regression; told from task and label where not given.")
-@click.option("--classes", metavar="NAMES", help="For texts: names of classes between commas; enough without any data.")
+@click.option(
+    "--classes", metavar="NAMES", help="For texts and pictures: names of classes between commas; enough without any data."
+)
 @click.option(
     "--class", "described", multiple=True, metavar="'NAME: MEANING'", help="A class and what it means, may be repeated."
 )
 @click.option(
     "--text", multiple=True, metavar="COLUMN", help="The column of texts. Default: told from the data, if there is one."
 )
-@click.option("--encoder", metavar="NAME", help="Sentence encoder for texts, a folder or hub name. Default: MiniLM-L6.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="Encoder of texts: a folder, hub name, or tiny; or of pictures, a file. Default: MiniLM-L6, EfficientNet-Lite0.",
+)
+@click.option("--unlabelled", type=click.Path(), metavar="FOLDER", help="Pictures without labels, like those it will see.")
+@click.option("--modality", metavar="KIND", help="table, text or image; told from data and task where not given.")
 @click.option(
     "--target",
     "targets",
@@ -77,7 +91,8 @@ DEFAULT_OUT = "model.edge"
 @click.option(
     "--generator",
     metavar="NAME",
-    help="floor, linear or trained; of texts words, linear, floor or lora. Default: what held-out rows favour.",
+    help="floor, linear or trained; of texts words, linear, floor or lora; of pictures words, linear, floor or stages. "
+    "Default: what held-out rows favour.",
 )
 @click.option(
     "--finetune",
@@ -100,6 +115,8 @@ def command(
     described: tuple[str, ...],
     text: tuple[str, ...],
     encoder: str | None,
+    unlabelled: str | None,
+    modality: str | None,
     targets: tuple[str, ...],
     backends: tuple[str, ...],
     max_latency: str | None,
@@ -136,12 +153,14 @@ def command(
         raise InputError("there is no server to fall back from", where="--fallback", cure="Give --server URL as well.")
     if server is not None and (driver != "rules" or private or show_prompt):
         raise InputError("a driver's model is asked here", where="--driver", seen=driver, cure="Leave out --server.")
-    if data is None and (show_prompt or dry_run or server is not None):
-        option = "--show-prompt" if show_prompt else "--dry-run" if dry_run else "--server"
+    if data is None and (dry_run or server is not None):
+        option = "--dry-run" if dry_run else "--server"
         raise InputError("this option needs data", where=option, cure="Give --data FILE.")
-    if server is not None and (named or text or encoder):
-        raise InputError("models of texts are built here", where="--server", seen=server, cure="Leave out --server.")
-    if show_prompt and data is not None:
+    if server is not None and (named or text or encoder or unlabelled or modality not in (None, "table")):
+        raise InputError(
+            "models of texts and pictures are built here", where="--server", seen=server, cure="Leave out --server."
+        )
+    if show_prompt:
         from modelgpt_edge.commands.prompts import prompts_text
         from modelgpt_edge.request import Request
 
@@ -166,6 +185,8 @@ def command(
             classes=named,
             text=text,
             encoder=encoder,
+            unlabelled=unlabelled,
+            modality=modality,
             target=targets,
             backend=backends,
             out=place,
@@ -198,8 +219,8 @@ def command(
     if as_json:
         print_json(report)
     else:
-        told = texts_text if report["requirement"]["modality"] == "text" else build_text
-        click.echo(told(report, targets))
+        told = {"table": build_text, "text": texts_text, "image": pictures_text}
+        click.echo(told[report["requirement"]["modality"]](report, targets))
 
 
 def _named_after(data: str | None) -> str:

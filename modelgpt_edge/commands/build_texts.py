@@ -31,7 +31,7 @@ def texts_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Requirement   {requirement['sentence']}",
         f"Texts         {shown(column['name'], 100)}: {column['because']}",
         f"Label         {shown(requirement['label'], 100)}: {requirement['label_because']}",
-        f"Classes       {_classes(requirement['classes'])}",
+        f"Classes       {classes_line(requirement['classes'])}",
         f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
         f"Architecture  {architecture['template']} {architecture['encoder']}: {about}",
         f"Generator     {_generator(report)}",
@@ -47,7 +47,8 @@ def texts_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _classes(classes: list[str]) -> str:
+def classes_line(classes: list[str]) -> str:
+    """How many classes, and the first of them."""
     few = ", ".join(shown(name) for name in classes[:MOST_CLASSES])
     return f"{len(classes)}: {few}" + (", ..." if len(classes) > MOST_CLASSES else "")
 

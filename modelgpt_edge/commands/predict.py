@@ -23,25 +23,24 @@ from modelgpt_edge.errors import InputError
 @VARIANT
 @JSON
 def command(package: str, rows: str, out: str | None, force: bool, variant: str | None, as_json: bool) -> None:
-    """Predict the ROWS of a file (CSV, TSV, JSONL, Parquet) with a PACKAGE.
+    """Predict the ROWS of a file (CSV, TSV, JSONL, Parquet), or a picture or a folder of them, with a PACKAGE.
 
     Columns may stand in any order and others are ignored, the label's too. Prints CSV: the label and a probability for each
     class, or the value.
     """
-    from modelgpt_edge.data.sources import open_source
     from modelgpt_edge.runtime.model import load
 
     if out is not None and Path(out).is_file() and not force:
         cure = "Pass --force to replace it, or give another path."
         raise InputError("this path exists already", where="--out", seen=out, cure=cure)
     model = load(package, variant)
-    outputs, notes = model.run_source(open_source(rows))
+    outputs, notes, names = model.run_file(rows)
     lines: list[list[str | float]]
     if model.classes:
         lines = [[model.classes[best], *row] for best, row in zip(outputs.argmax(1).tolist(), outputs.tolist())]
     else:
         lines = outputs.tolist()
-    text = _json(lines, model.classes) if as_json else _csv(lines, model.classes)
+    text = _json(lines, model.classes, names) if as_json else _csv(lines, model.classes, names)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -52,18 +51,24 @@ def command(package: str, rows: str, out: str | None, force: bool, variant: str 
         click.echo(f"{len(lines):,} predictions in {out}", err=True)
 
 
-def _json(lines: list[list[str | float]], classes: tuple[str, ...]) -> str:
+def _json(lines: list[list[str | float]], classes: tuple[str, ...], names: tuple[str, ...]) -> str:
+    values: list[dict[str, object]]
     if classes:
         values = [{"label": label, "probabilities": dict(zip(classes, row))} for label, *row in lines]
     else:
         values = [{"value": value} for (value,) in lines]
+    if names:
+        values = [{"picture": name, **value} for name, value in zip(names, values)]
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
-def _csv(lines: list[list[str | float]], classes: tuple[str, ...]) -> str:
+def _csv(lines: list[list[str | float]], classes: tuple[str, ...], names: tuple[str, ...]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", *(f"p({name})" for name in classes)] if classes else ["value"])
+    head = ["label", *(f"p({name})" for name in classes)] if classes else ["value"]
+    if names:
+        head, lines = ["picture", *head], [[name, *line] for name, line in zip(names, lines)]
+    writer.writerow(head)
     writer.writerows([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in line] for line in lines)
     return text.getvalue()
 

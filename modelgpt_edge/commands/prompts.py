@@ -19,7 +19,7 @@ def prompts_text(request: Request) -> str:
         InputError: the rules ask no model, or the data can't be read.
     """
     from modelgpt_edge.looking import look
-    from modelgpt_edge.requirement.drivers.driver import CURE, open_driver
+    from modelgpt_edge.requirement.drivers.opening import CURE, open_driver
     from modelgpt_edge.requirement.drivers.prompt import ask_sentence
     from modelgpt_edge.requirement.drivers.write import questions
     from modelgpt_edge.requirement.text_rules import write_text_requirement

@@ -17,15 +17,21 @@ from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
 if TYPE_CHECKING:
     from modelgpt_edge.training.figures import Leg
 
-GENERATORS = ("tabular", "text")
-# Options that hold for one generator alone, and what stands for a number that isn't given, by generator.
-ONLY = {"tables_ahead": "tabular", "rows": "tabular", "columns": "tabular", "encoder": "text", "steps": "text"}
-BATCH = {"tabular": 16, "text": 1}
+GENERATORS = ("tabular", "text", "images")
+# Options that hold for some alone, and what stands for a number that isn't given, by what is trained.
+ONLY = {
+    "tables_ahead": ("tabular",),
+    "rows": ("tabular",),
+    "columns": ("tabular",),
+    "encoder": ("text",),
+    "steps": ("text", "images"),
+}
+BATCH, STEPS = {"tabular": 16, "text": 1, "images": 128}, {"tabular": 0, "text": 4000, "images": 8000}
 LEARN = "Install it with: pip install 'modelgpt-edge[learn]'."
 
 
 @click.command("train")
-@click.argument("generator", metavar="tabular|text")
+@click.argument("generator", metavar="tabular|text|images")
 @click.option(
     "--minutes", required=True, metavar="N", help="Length of this leg; of tables, 0 draws them ahead and trains nothing."
 )
@@ -33,7 +39,7 @@ LEARN = "Install it with: pip install 'modelgpt-edge[learn]'."
     "--out",
     type=click.Path(),
     metavar="FOLDER",
-    help="Where the training is kept; one that lies there goes on. Default: tabular-training or text-training.",
+    help="Where the training is kept; one that lies there goes on. Default: tabular-training, and so on.",
 )
 @click.option(
     "--tables-ahead", type=int, default=640, show_default=True, metavar="N", help="Tables that the background keeps ready."
@@ -45,8 +51,10 @@ LEARN = "Install it with: pip install 'modelgpt-edge[learn]'."
     "--rows", type=int, default=600, show_default=True, metavar="N", help="Most rows of a table to learn from, 24 at least."
 )
 @click.option("--columns", type=int, default=40, show_default=True, metavar="N", help="Most columns of a table.")
-@click.option("--batch", type=int, metavar="N", help="Tables or tasks of texts a step. Default: 16 tables, or one task.")
-@click.option("--steps", type=int, default=4000, show_default=True, metavar="N", help="Of texts: steps of the whole training.")
+@click.option("--batch", type=int, metavar="N", help="Of a step. Default: 16 tables, 1 task of texts, 128 pictures.")
+@click.option(
+    "--steps", type=int, metavar="N", help="Of texts and images: steps of the whole training. Default: 4,000 and 8,000."
+)
 @click.option("--encoder", metavar="NAME", help="Of texts: the sentence encoder, a folder or hub name. Default: MiniLM-L6.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @JSON
@@ -59,32 +67,34 @@ def command(
     rows: int,
     columns: int,
     batch: int | None,
-    steps: int,
+    steps: int | None,
     encoder: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Meta-train a generator in legs: the same command goes on where it stopped.
+    """Train a generator, or the tiny trunk for images, in legs: the same command goes on where it stopped.
 
     \b
     modelgpt-edge train tabular --minutes 10
     modelgpt-edge train text --minutes 60
+    modelgpt-edge train images --minutes 60
 
     Of tables, on synthetic ones that are drawn meanwhile; of texts, the generator of LoRA for a sentence encoder, on tasks from
-    the labelled texts in MODELGPT_EDGE_DATA. Runs on CPU cores or one GPU; of tables on several by torchrun -m modelgpt_edge
-    train. Ctrl-C saves, and stops.
+    the labelled texts in MODELGPT_EDGE_DATA; of images, on its CIFAR-10 and on drawn shapes. Runs on CPU cores or one GPU; of
+    tables on several by torchrun -m modelgpt_edge train. Ctrl-C saves, and stops.
     """
     if generator not in GENERATORS:
         raise InputError("there is no such generator", where="train", seen=generator, cure=nearest(generator, GENERATORS))
     length = _minutes(minutes)
     given = click.get_current_context().get_parameter_source
-    for name, owner in ONLY.items():
-        if owner != generator and given(name) is not click.core.ParameterSource.DEFAULT:
-            cure = f"Leave it out, or train {owner}."
+    for name, owners in ONLY.items():
+        if generator not in owners and given(name) is not click.core.ParameterSource.DEFAULT:
+            cure = f"Leave it out, or train {' or '.join(owners)}."
             raise InputError(
                 "this option is for another generator", where=f"--{name.replace('_', '-')}", seen=generator, cure=cure
             )
     batch = BATCH[generator] if batch is None else batch
+    steps = STEPS[generator] if steps is None else steps
     place = Path(f"{generator}-training" if out is None else out)
     for name, value, least in (
         ("--tables-ahead", tables_ahead, 1),
@@ -92,7 +102,7 @@ def command(
         ("--rows", rows, 24),
         ("--columns", columns, 1),
         ("--batch", batch, 1),
-        ("--steps", steps, 1),
+        ("--steps", steps, 0 if generator == "tabular" else 1),
         ("--seed", seed, 0),
     ):
         if value is not None and value < least:
@@ -104,6 +114,11 @@ def command(
         from modelgpt_edge.commands.train_text import train_texts
 
         train_texts(place, length, encoder, seed, batch, steps, threads, as_json)
+        return
+    if generator == "images":
+        from modelgpt_edge.commands.train_images import train_pictures
+
+        train_pictures(place, length, seed, batch, steps, threads, as_json)
         return
     from modelgpt_edge.training.shards import Recipe
     from modelgpt_edge.training.train import train_tabular

@@ -10,12 +10,17 @@ from modelgpt_edge.errors import BudgetError
 # A lower precision is taken where it is cheaper by a tenth, loses at most half a point, and gives fp32's label to 995 rows
 # in a thousand; otherwise it isn't worth its rounding.
 CHEAPER, LOSS, AGREEMENT = 0.9, 0.005, 0.995
+# What a page must fetch is waited for each time: so many bytes less are worth up to twice the time of a row.
+DOWNLOAD, SLOWER = 1_000_000, 2.0
 
 
-def keep_best(forms: list[Candidate]) -> list[Candidate]:
+def keep_best(forms: list[Candidate], fetched: bool = False) -> list[Candidate]:
     """The forms of one backend and target, the best kept and first.
 
     Where one row's cost was measured the cheapest that is as good as fp32 stays; where the device must tell, every good one.
+
+    Args:
+        fetched: whether the device fetches the model before it runs it, so that a much smaller one goes before a quicker one.
     """
     # A fp32 form that fails its gate is kept, to fail the build: a lower precision's wider tolerance must not hide it.
     if any(f.precision == "fp32" and not f.passed for f in forms):
@@ -26,11 +31,14 @@ def keep_best(forms: list[Candidate]) -> list[Candidate]:
         best = max(forms, key=lambda f: (f.passed, f.agreement or 0, -(f.loss or 0)))
         return [best if f is best else replace(f, kept=False, because=faults[f.precision]) for f in forms]
     costs = [f.cost for f in good]
-    if len(good) > 1 and all(cost is not None for cost in costs):
+    light = _lightest(good) if fetched else None
+    if light is not None:
+        kept = [light]
+    elif len(good) > 1 and all(cost is not None for cost in costs):
         kept = [_cheapest(good)]
     else:  # a device that wants fp16 needs no fp32 beside it
         kept = [f for f in good if f.precision != "fp32" or good[0].precision != "fp16"]
-    explained = [_explain(f, kept, faults, forms) for f in forms]
+    explained = [_explain(f, kept, faults, forms, light is not None) for f in forms]
     return sorted(explained, key=lambda f: not f.kept)
 
 
@@ -56,9 +64,20 @@ def _cheapest(good: list[Candidate]) -> Candidate:
     return fp32
 
 
-def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], forms: list[Candidate]) -> Candidate:
+def _lightest(good: list[Candidate]) -> Candidate | None:
+    """The smallest form where that saves a long download and costs no more than twice the time; None where it doesn't."""
+    fp32 = next((f for f in good if f.precision == "fp32"), None)
+    best = min(good, key=lambda f: f.bytes)
+    if fp32 is None or fp32.bytes - best.bytes < DOWNLOAD:
+        return None
+    return best if best.cost is None or fp32.cost is None or best.cost <= SLOWER * fp32.cost else None
+
+
+def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], forms: list[Candidate], light: bool) -> Candidate:
     otherwise = "is no cheaper" if form.cost is not None else "isn't needed beside fp16"
-    if form.precision == "fp16" and form.cost is not None:
+    if light:
+        otherwise = "is more to fetch"
+    elif form.precision == "fp16" and form.cost is not None:
         otherwise = "only saves storage here"
     left_out = {f.precision: faults[f.precision] or otherwise for f in forms if f not in kept}
     if form not in kept:
@@ -66,6 +85,8 @@ def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], for
     if form.precision == "fp32" and len(kept) == 1:
         low = next((p for p in left_out if p.startswith("int8")), None)
         return form if low is None else replace(form, because=f"{low} isn't worth it here: it {left_out[low]}")
+    if light:
+        return replace(form, because="less to fetch than fp32 and as good")
     cheaper = form.cost is not None and "fp32" in left_out
     return replace(form, because="cheaper than fp32 and as good") if cheaper else form
 
@@ -87,25 +108,34 @@ def within(
         return checked
     fitting = next((c for c, why in zip(candidates, over) if not why and c.passed and not _fault(c)), None)
     if fitting is None:
-        closest = _closest(candidates, over)
         raise BudgetError(
-            f"no variant for {closest.target} fits the budget",
+            f"no variant for {candidates[0].target} fits the budget",
             where="budget",
             seen=", ".join(f"{limit:,} {unit}" for unit, limit in limits if limit is not None),
-            cure=f"The closest, {closest.backend} {closest.precision}: {_why_not(closest, candidates, over)}. Raise the limit.",
+            cure=_cure(candidates, over),
         )
     return [replace(c, kept=True, because="the best that fits the budget") if c.path == fitting.path else c for c in checked]
+
+
+def _cure(candidates: list[Candidate], over: list[str]) -> str:
+    """What comes nearest to the budget, what speaks against it, and what to do."""
+    closest = _closest(candidates, over)
+    why = over[candidates.index(closest)]
+    if why:
+        return f"The closest, {closest.backend} {closest.precision}: {why}. Raise the limit."
+    # It is no limit that keeps it out: which one the least of the others needs is what can be mended.
+    told = f"{closest.backend} {closest.precision} would fit, but {_fault(closest) or 'was left out'}."
+    good = [c for c in candidates if c.passed and not _fault(c)]
+    if not good:
+        return f"{told} No other form is as good as fp32 either."
+    best = _closest(good, [over[candidates.index(c)] for c in good])
+    return f"{told} {best.backend} {best.precision} is {over[candidates.index(best)]}: raise the limit by as much."
 
 
 def _closest(candidates: list[Candidate], over: list[str]) -> Candidate:
     """What comes nearest to the budget: the quickest of those that are only too slow, else the smallest."""
     slow = [c for c, why in zip(candidates, over) if why.startswith("slower")]
     return min(slow, key=lambda c: c.latency_us or 0) if slow else min(candidates, key=lambda c: c.bytes)
-
-
-def _why_not(candidate: Candidate, candidates: list[Candidate], over: list[str]) -> str:
-    """Which limit it breaks, or what else speaks against it."""
-    return over[candidates.index(candidate)] or _fault(candidate) or "left out"
 
 
 def _over(candidate: Candidate, flash_bytes: int | None, ram_bytes: int | None, latency_ms: float | None) -> str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelgpt_edge.child import CLIP, Child, Floats, Ints
 from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.precision import Precision
-from modelgpt_edge.targets.backend import Backend, Source, TextFacts
+from modelgpt_edge.golden import Golden
+from modelgpt_edge.targets.backend import Backend, PixelNetwork, Source, TextFacts
 from modelgpt_edge.targets.target import Target
 
 
@@ -27,8 +27,8 @@ class Compilable(Source, Protocol):
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """What a backend compiles of it for a target, the preferred one first."""
 
-    def codes(self, words: NDArray[np.object_]) -> Ints:
-        """Codes of golden words (N, S): of a table their positions (N, S), of texts their token ids (N, L)."""
+    def inputs(self, golden: Golden) -> Ints:
+        """Codes of golden rows: positions of a table's words (N, S), token ids of texts (N, L), or pictures (N, S, S, 3)."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class ChildSource:
         raise TypeError("a table's child takes no texts")
 
     @property
+    def pixels(self) -> PixelNetwork:
+        """There is none: backends that ask for it take the front ``pixels``."""
+        raise TypeError("a table's child takes no pictures")
+
+    @property
     def beside(self) -> Mapping[str, bytes]:
         """Nothing: a table's encoding is in the graph, or in what each backend writes."""
         return {}
@@ -70,9 +75,9 @@ class ChildSource:
         """See `Compilable`."""
         return precisions_of(target, backend, self.child)
 
-    def codes(self, words: NDArray[np.object_]) -> Ints:
+    def inputs(self, golden: Golden) -> Ints:
         """See `Compilable`."""
-        return golden_codes(self.child.encoder, words)
+        return golden_codes(self.child.encoder, golden.words)
 
 
 def precisions_of(target: Target, backend: Backend, child: Child) -> list[str]:

@@ -21,6 +21,9 @@ from modelgpt_edge.targets.backends import BACKENDS, backends_of
 from modelgpt_edge.targets.running import Opened, open_nearest
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_EMULATED, Target
 
+# What models are of, by their front.
+MADE_OF = {"packed": "tables", "tokens": "texts", "pixels": "pictures"}
+
 
 def compile_target(
     target: Target, source: Compilable, probe: Probe, golden: Golden, wanted: Sequence[str] = ()
@@ -51,12 +54,12 @@ def compile_target(
                 raise
             missing[name] = error
             continue
-        candidates += keep_best(forms)
+        candidates += keep_best(forms, target.fetched)
     if not candidates:
         raise next(iter(missing.values()))
     notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]
     if target.sm is not None and names[0] not in able:
-        notes.append(f"{target.name} runs it on its processor: {names[0]} doesn't take models of texts yet.")
+        notes.append(f"{target.name} runs it on its processor: {names[0]} doesn't take models of {MADE_OF[source.front]} yet.")
     proxies = [(c, c.facts["proxy"]) for c in candidates if "proxy" in c.facts]
     notes += [_proxy_note(c, p) for c, p in proxies if c.kept]
     unseen = {c.note for c in candidates if c.kept and c.checked != target.checked and c.note}
@@ -69,7 +72,8 @@ def _require_front(backend: Backend, source: Compilable) -> None:
     if source.front not in backend.fronts:
         able = sorted(name for name, other in BACKENDS.items() if source.front in other.fronts)
         cure = f"Build for a target that has {' or '.join(able)}, such as x86 or raspberry-pi-5."
-        raise TargetUnavailableError("models of texts aren't compiled by it", where=backend.name, cure=cure)
+        what = f"models of {MADE_OF[source.front]} aren't compiled by it"
+        raise TargetUnavailableError(what, where=backend.name, cure=cure)
 
 
 def _proxy_note(candidate: Candidate, proxy: Mapping[str, Any]) -> str:
@@ -135,14 +139,16 @@ def measure(
 def _run(opened: Opened, source: Compilable, probe: Probe, golden: Golden) -> tuple[Any, Any]:
     """Outputs on the golden rows and on the probe's, in one call: an emulator is slow to start."""
     numbers = np.concatenate([golden.numbers, probe.numbers])
-    outputs = opened.executor.run(numbers, stacked(source.codes(golden.words), probe.codes))
+    outputs = opened.executor.run(numbers, stacked(source.inputs(golden), probe.codes))
     width = golden.outputs.shape[1]
     at, rest = np.split(outputs.reshape(-1, width), [len(golden.outputs)])
     return at, rest
 
 
 def stacked(first: Ints, second: Ints) -> Ints:
-    """Codes (N, S) of one and another, the narrower ones filled with -1: texts differ in length."""
+    """Codes (N, S) of one and another, the narrower ones filled with -1: texts differ in length. Pictures don't."""
+    if first.ndim > 2:
+        return np.concatenate([first, second])
     width = max(first.shape[1], second.shape[1])
     return np.concatenate([np.pad(c, ((0, 0), (0, width - c.shape[1])), constant_values=-1) for c in (first, second)])
 

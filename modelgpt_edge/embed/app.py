@@ -63,6 +63,9 @@ def embed(
     package = open_package(package_path)
     chosen = None if variant is None else named_variant(package, variant)
     requirement = package.manifest.requirement
+    if requirement.modality == "image":
+        cure = "In Python, modelgpt_edge.load(...).predict('photo.jpg') is all of the app."
+        raise InputError("there are no apps around models of pictures yet", where=str(package.path), cure=cure)
     if requirement.modality == "text":
         files, used = text_app(package, tongue, chosen)
     else:

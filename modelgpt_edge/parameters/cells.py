@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from modelgpt_edge.child import Encoder, Floats
+from modelgpt_edge.child import Encoder, Floats, Ints
 
 # Slots of a cell. A number column fills the first three, a category column those from FIRST_CATEGORY on.
 VALUE, TWIN, FLAG, NAMED, FIRST_CATEGORY = 0, 1, 2, 3, 4
@@ -45,7 +45,7 @@ def cells(encoder: Encoder, encoded: Floats, named: Collection[str] = ()) -> Flo
     return table
 
 
-def _place(slot: Floats, encoded: Floats, owners: np.ndarray[tuple[int], np.dtype[np.int32]], numbers: int) -> None:
+def _place(slot: Floats, encoded: Floats, owners: Ints, numbers: int) -> None:
     """Put encoded columns into a slot (N, C + S) of the number columns that own them; waves own none."""
     for place, owner in enumerate(owners):
         if owner < numbers:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
+from modelgpt_edge.data.class_order import class_order
 from modelgpt_edge.data.profile import ColumnProfile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.requirement.kind import mostly_numbers
@@ -40,21 +40,7 @@ def find_classes(label: ColumnProfile) -> tuple[tuple[str, ...], tuple[str, ...]
     if len(counts) == 1:
         cure = "Add rows of another class, or pass another column by --label."
         raise InputError("there is one class only", where=where, seen=next(iter(counts)), cure=cure)
-    return _sorted(counts), _rare(counts)
-
-
-def _sorted(counts: Mapping[str, int]) -> tuple[str, ...]:
-    numbers = {name: _number(name) for name in counts}
-    if any(map(math.isnan, numbers.values())):
-        return tuple(sorted(counts))
-    return tuple(sorted(counts, key=lambda name: (numbers[name], name)))
-
-
-def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return math.nan
+    return class_order(counts), _rare(counts)
 
 
 def _rare(counts: Mapping[str, int]) -> tuple[str, ...]:

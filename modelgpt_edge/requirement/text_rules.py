@@ -12,6 +12,7 @@ from modelgpt_edge.requirement.classes_asked import require_two
 from modelgpt_edge.requirement.devices import find_devices
 from modelgpt_edge.requirement.kind import FEW_VALUES, mostly_numbers
 from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.none_labels import with_none_labels
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.rules import choose_targets
 from modelgpt_edge.requirement.text_columns import TextColumns
@@ -50,7 +51,11 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
     else:
         if request.kind is None and not classes:
             _refuse_amounts(found.label.profile)
-        names, class_notes = _classes(classes, found)
+        label = found.label.profile
+        if not label.many:
+            label, none_notes = with_none_labels(label, profile.sample[label.name], classes)
+            notes += none_notes
+        names, class_notes = _classes(classes, label, len(found.texts))
         notes += [*found.notes, *found.label.notes, *class_notes]
         used = {found.label.profile.name, *(c.name for c in found.texts)}
         dropped = tuple(Dropped(c.name, "the model reads text alone") for c in profile.columns if c.name not in used)
@@ -89,9 +94,12 @@ def _refuse_amounts(label: ColumnProfile) -> None:
         raise InputError("models of texts tell classes, and this label is amounts", where=where, seen=label.example, cure=cure)
 
 
-def _classes(asked: Mapping[str, str], found: TextColumns) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Classes of the data and of the options together: the options' order where they name all, and notes."""
-    label = found.label.profile
+def _classes(asked: Mapping[str, str], label: ColumnProfile, texts: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes of the data and of the options together: the options' order where they name all, and notes.
+
+    Args:
+        texts: that a row has, one or two.
+    """
     names, notes = tuple(label.counts), tuple[str, ...]()
     if len(names) != 1 or not asked:  # of one class alone the options may name the others
         names, notes = find_classes(label)
@@ -99,7 +107,7 @@ def _classes(asked: Mapping[str, str], found: TextColumns) -> tuple[tuple[str, .
     if without:
         known = spoken([shown(name) for name in without[:5]])
         notes += (f"No example of {known}{' and others' if len(without) > 5 else ''}: served by what the name says.",)
-        if len(found.texts) > 1:
+        if texts > 1:
             cure = "Give examples of it, or leave it out: what a name says tells nothing of two texts."
             raise InputError("a class of pairs has no example", where="--classes", seen=without[0], cure=cure)
     every = (*names, *without)

@@ -41,7 +41,7 @@ def open_truth(package: Package) -> Executor:
         PackageError: the model can't be loaded.
     """
     manifest = package.manifest
-    if manifest.requirement.modality == "text":
+    if manifest.requirement.modality in ("text", "image"):
         return executor_of(open_model(package.file(TRUTH)))
     words = [c.name for c in manifest.requirement.schema.words if c.name in set(manifest.inputs)]
     numbers = [n for n in manifest.inputs if n not in set(words)]

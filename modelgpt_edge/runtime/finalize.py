@@ -125,8 +125,8 @@ def _named(package: Package, name: str | None) -> list[Variant]:
     """The TensorRT variants, or the one asked for."""
     known = {v.name: v for v in package.manifest.variants if v.backend == "tensorrt"}
     if not known:
-        texts = package.manifest.requirement.modality == "text"
-        cure = "A model of texts needs none: predict with it." if texts else "Build it with --target jetson, or another Jetson."
+        other = package.manifest.requirement.modality != "table"
+        cure = "This model needs none: predict with it." if other else "Build it with --target jetson, or another Jetson."
         raise PackageError("the package has no TensorRT variant to finalize", where=str(package.path), cure=cure)
     if name is None:
         return list(known.values())

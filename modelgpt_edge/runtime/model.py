@@ -49,12 +49,17 @@ def load(path: str | Path, variant: str | None = None) -> Model:
 
 
 def model_of(package: Package, variant: Variant | None, executor: Executor) -> Model:
-    """The model of an opened package: of a table's rows, or of texts."""
-    if package.manifest.requirement.modality != "text":
-        return Model(package, variant, executor)
-    from modelgpt_edge.runtime.text_model import TextModel
+    """The model of an opened package: of a table's rows, of texts, or of pictures."""
+    modality = package.manifest.requirement.modality
+    if modality == "text":
+        from modelgpt_edge.runtime.text_model import TextModel
 
-    return TextModel(package, variant, executor)
+        return TextModel(package, variant, executor)
+    if modality == "image":
+        from modelgpt_edge.runtime.image_model import PictureModel
+
+        return PictureModel(package, variant, executor)
+    return Model(package, variant, executor)
 
 
 def _made_for_here(package: Package) -> list[Variant]:

@@ -31,10 +31,12 @@ class Package:
 
     @property
     def child(self) -> Path:
-        """Path of a table's generated arrays, which new weights are put in; InputError for texts, which have none."""
-        if self.manifest.requirement.modality == "text":
-            cure = "Build it anew from the new texts; in Python, modelgpt_edge.load() runs it as it is."
-            raise InputError("models of texts can't be refitted yet", where=str(self.path), cure=cure)
+        """Path of a table's generated arrays, which new weights are put in; InputError for others, which have none."""
+        modality = self.manifest.requirement.modality
+        if modality != "table":
+            what = "texts" if modality == "text" else "pictures"
+            cure = f"Build it anew from the new {what}; in Python, modelgpt_edge.load() runs it as it is."
+            raise InputError(f"models of {what} can't be refitted yet", where=str(self.path), cure=cure)
         return self.file(CHILD)
 
 

@@ -45,6 +45,8 @@ def golden_inputs(package: Package) -> PackedRows:
     golden = Golden.read(package.file(GOLDEN))
     if package.manifest.requirement.modality == "text":
         return _texts(package, [list(column) for column in golden.words.T], _origin(golden))
+    if golden.pictures is not None:
+        return PackedRows(golden.numbers, golden.pictures, f"the package's {len(golden.pictures)} golden pictures")
     codes = np.full(golden.words.shape, -1, np.int32)
     for s, places in enumerate(_places(package.manifest)):
         codes[:, s] = [places.get(word, -1) for word in golden.words[:, s]]
@@ -64,6 +66,8 @@ def read_inputs(package: Package, path: str | Path) -> PackedRows:
     manifest = package.manifest
     if manifest.requirement.modality == "text":
         return _read_texts(package, path)
+    if manifest.requirement.modality == "image":
+        return _read_pictures(package, Path(path))
     known = {c.name: c for c in manifest.requirement.schema.columns}
     columns = [known[name] for name in manifest.inputs]
     source = open_source(path)
@@ -98,6 +102,16 @@ def _texts(package: Package, columns: list[list[str]], origin: str, notes: tuple
     pairs = columns[1] if len(columns) > 1 else None
     codes = codes_of(open_tokens(package, ""), columns[0], pairs, int(package.manifest.architecture["words"]))
     return PackedRows(np.zeros((len(codes), 0), np.float32), codes, origin, notes)
+
+
+def _read_pictures(package: Package, path: Path) -> PackedRows:
+    from modelgpt_edge.data.picture_sets import open_pictures
+    from modelgpt_edge.pictures.read import read_picture
+
+    size = int(package.manifest.architecture["size"])
+    entries = open_pictures(path, labelled=False).entries[:MOST]
+    pictures = np.stack([read_picture(entry.content(), size, entry.name) for entry in entries])
+    return PackedRows(np.zeros((len(pictures), 0), np.float32), pictures, f"{len(pictures):,} pictures of {path.name}")
 
 
 def _places(manifest: Manifest) -> list[dict[str, int]]:

@@ -12,6 +12,7 @@ from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.data.stream import no_rows
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import TRUTH, Variant
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.runtime.reading import Reader
@@ -75,6 +76,14 @@ class Model:
         for s, (column, places) in enumerate(zip(words, self._places)):
             codes[:, s] = [places.get(word, -1) for word in column]
         return self._executor.run(numbers, codes)
+
+    def run_golden(self, golden: Golden) -> Floats:
+        """Outputs of golden rows."""
+        return self.run(golden.numbers, [golden.words[:, s] for s in range(golden.words.shape[1])])
+
+    def run_file(self, path: str) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+        """Outputs of a file, notes on it, and names of what was in it, where its rows have any."""
+        return (*self.run_source(open_source(path)), ())
 
     def run_source(self, source: Source) -> tuple[Floats, tuple[str, ...]]:
         """Outputs (N, K) or (N, 1) of a table, and what the user should know of its rows."""

@@ -30,7 +30,7 @@ class TextReader:
     def read(self, cells: Mapping[str, Cells]) -> tuple[list[str], ...]:
         """Texts of each column (N,)."""
         columns = tuple(read_texts(cells[name]) for name in self._names)
-        self._empty += sum(not any(text.strip() for text in row) for row in zip(*columns))
+        self._empty += sum(not all(text.strip() for text in row) for row in zip(*columns))
         return columns
 
     def notes(self) -> tuple[str, ...]:
@@ -38,7 +38,10 @@ class TextReader:
         unused = [repr(name) for name in self._source.columns if name not in set(self._names)]
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
         notes = [f"not used: {', '.join(unused[:SHOWN])}{more}"] if unused else []
-        if self._empty:
+        if self._empty and len(self._names) > 1:
+            lack = "1 pair lacks" if self._empty == 1 else f"{self._empty:,} pairs lack"
+            notes.append(f"{lack} a text: the model compares the other with nothing")
+        elif self._empty:
             empty = "1 text is" if self._empty == 1 else f"{self._empty:,} texts are"
             notes.append(f"{empty} empty: the model says of it what it says of nothing")
         return tuple(notes)

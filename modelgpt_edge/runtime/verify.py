@@ -86,7 +86,7 @@ def _how(opened: Opened) -> str:
 
 def _outputs(model: Model, golden: Golden, form: str) -> Any:
     try:
-        return model.run(golden.numbers, [golden.words[:, s] for s in range(golden.words.shape[1])])
+        return model.run_golden(golden)
     except ModelgptEdgeError:
         raise
     except Exception as error:  # a backend's library raises what it likes

@@ -40,7 +40,7 @@ class EmulatedExecutor:
         folder = Path(self._folder.name)
         with self._lock:
             np.save(folder / "numbers.npy", np.ascontiguousarray(numbers, np.float32))
-            np.save(folder / "codes.npy", np.ascontiguousarray(codes, np.int32))
+            np.save(folder / "codes.npy", np.ascontiguousarray(codes, np.uint8 if codes.dtype == np.uint8 else np.int32))
             self._process.ask({"run": str(folder)}, RUN_SECONDS)
             outputs: Floats = np.load(folder / "outputs.npy")
         return outputs

@@ -1,4 +1,4 @@
-"""The C backend: a child emitted as C for a Cortex-M core, compiled and measured by the cross-compiler."""
+"""The C backend: a child, or a network of pixels, emitted as C for a Cortex-M core, and measured by the cross-compiler."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import InputError, PackageError, TargetUnavailableError
 from modelgpt_edge.targets.backend import Artefact, Availability, Executor, Files, Source
 from modelgpt_edge.targets.cortexm.cores import CORES, core_of
-from modelgpt_edge.targets.cortexm.emitted import HEADER, SOURCE, Emitted
+from modelgpt_edge.targets.cortexm.emitted import HEADER, SOURCE, Emitted, form_of
 from modelgpt_edge.targets.cortexm.host import open_on_host
+from modelgpt_edge.targets.cortexm.network import emit_pixels
 from modelgpt_edge.targets.cortexm.qemu import Firmware
 from modelgpt_edge.targets.cortexm.tabular import emit_child
 from modelgpt_edge.targets.cortexm.toolchain import COMPILER, CURE, cross_version, find_cross_compiler, measure
 from modelgpt_edge.targets.native.toolchain import run_compiler
 from modelgpt_edge.targets.target import Target
 
-PROFILED = 4
+# Rows and pictures that are counted: what a picture takes depends little on what it shows, and there is much of it.
+PROFILED, PROFILED_PICTURES = 4, 1
+# What is said of a compiled form, by the source's front.
+FRONTS = {"packed": "native", "pixels": "pixels"}
 
 
 class CEmitter:
@@ -27,7 +31,7 @@ class CEmitter:
 
     name = "c"
     precisions = ("int8", "fp32")
-    fronts = ("packed",)
+    fronts = ("packed", "pixels")
     by_default = True
 
     def probe(self) -> Availability:
@@ -47,10 +51,11 @@ class CEmitter:
         return Availability(True, cross_version(), f"{compiler} compiled a function for {', '.join(CORES)}", "")
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
-        """Emit the child and measure what it takes of the target's core.
+        """Emit the child, or the network of pixels, and measure what it takes of the target's core.
 
         Raises:
-            TargetUnavailableError: there is no cross-compiler here, or it failed; its message is passed on.
+            TargetUnavailableError: there is no cross-compiler here, or it failed; its message is passed on. Or it is a model of
+                pictures with layers that no such core runs.
             InputError: the precision, the child's form or the target's core isn't one that the emitter knows.
         """
         core, emitted = core_of(target), self._emit(source, precision)
@@ -64,17 +69,17 @@ class CEmitter:
             "table_bytes": emitted.table_bytes,
             "compiler": f"{COMPILER} {cross_version()}",
         }
-        return Artefact(emitted.files, "native", facts)
+        return Artefact(emitted.files, FRONTS[source.front], facts)
 
     def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
-        """Emit another child; nothing is compiled, so flash and RAM aren't measured anew.
+        """Emit another one; nothing is compiled, so flash and RAM aren't measured anew.
 
         Raises:
             InputError: the precision or the child's form isn't one that the emitter knows.
         """
         emitted = self._emit(source, precision)
         facts = {"scratch_bytes": emitted.scratch_bytes, "table_bytes": emitted.table_bytes}
-        return Artefact(emitted.files, "native", facts)
+        return Artefact(emitted.files, FRONTS[source.front], facts)
 
     def load(self, files: Files, target: Target) -> Executor:
         """Never: a microcontroller runs no Python."""
@@ -99,7 +104,8 @@ class CEmitter:
         """
         content, core = read_c(files), core_of(target)
         size = measure(content, core)
-        ran = Firmware(content, core).run(numbers[:PROFILED], codes[:PROFILED], count=True)
+        rows = PROFILED_PICTURES if form_of(content[HEADER]) == "pixels" else PROFILED
+        ran = Firmware(content, core).run(numbers[:rows], codes[:rows], count=True)
         return {
             "instructions_per_row": None if ran.instructions is None else round(ran.instructions),
             "flash_bytes": size.flash_bytes,
@@ -112,6 +118,8 @@ class CEmitter:
         if precision not in self.precisions:
             cure = f"Ask for {' or '.join(self.precisions)}."
             raise InputError("the C form knows no such precision", where=self.name, seen=precision, cure=cure)
+        if source.front == "pixels":
+            return emit_pixels(source.pixels, precision)
         return emit_child(source.child, precision)
 
 

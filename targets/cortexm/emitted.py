@@ -30,6 +30,8 @@ class Emitted:
         return {SOURCE: self.source.encode(), HEADER: self.header.encode()}
 
 
-def is_network(header: bytes) -> bool:
-    """Whether a header is that of a network, not of a model for tables."""
-    return b"_run(const float *input" in header
+def form_of(header: bytes) -> str:
+    """What a header's model takes: ``pixels`` or ``numbers`` of a network, or rows of a ``table``."""
+    if b"_run(const uint8_t *pixels" in header:
+        return "pixels"
+    return "numbers" if b"_run(const float *input" in header else "table"

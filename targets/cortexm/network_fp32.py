@@ -34,21 +34,34 @@ FLAGS = {
 }
 
 
-def fp32_code(network: Network) -> NetworkCode:
-    """Tables, layers and calls; the first layer reads the caller's input, the last one writes the caller's outputs."""
+def fp32_code(network: Network, pixels: bool = False) -> NetworkCode:
+    """Tables, layers and calls; the first layer reads the caller's input, the last one writes the caller's outputs.
+
+    Args:
+        pixels: whether the inputs come as bytes, which are centred before the first layer.
+    """
     shapes = (network.input_shape, *network.shapes())
     steps = [
         (layer, a, b) for layer, a, b in zip(network.layers, shapes, shapes[1:]) if not isinstance(layer, (Flatten, Softmax))
     ]
     window = max([layer.weight[..., 0].size for layer in network.layers if isinstance(layer, Conv2D)], default=0)
-    buffers = Buffers.of([4 * int(np.prod(after)) for _, _, after in steps[:-1]], 4 * window)
+    kept = [after for _, _, after in steps[:-1]]
+    if pixels and steps:
+        kept.insert(0, network.input_shape)
+    buffers = Buffers.of([4 * int(np.prod(shape)) for shape in kept], 4 * window)
+    places = [f"scratch->values + {offset // 4}" for offset in buffers.offsets]
+    count = int(np.prod(network.input_shape))
     tables: list[Table] = []
     layers: list[str] = []
     calls: list[str] = []
     flags: set[str] = set().union(*(FLAGS.get(type(layer), set()) for layer in network.layers))
+    if pixels:
+        calls.append(f"    centred(pixels, {places[0] if steps else 'outputs'}, {count});")
+    else:
+        places.insert(0, "input")
+    places.append("outputs")
     for place, (layer, before, after) in enumerate(steps):
-        x = f"scratch->values + {buffers.offsets[place - 1] // 4}" if place else "input"
-        y = f"scratch->values + {buffers.offsets[place] // 4}" if place < len(steps) - 1 else "outputs"
+        x, y = places[place : place + 2]
         name = f"layer{place}"
         made = _tables(layer, name)
         tables += made
@@ -57,8 +70,8 @@ def fp32_code(network: Network) -> NetworkCode:
             layers.append(struct)
         flags |= {"copy", "activated"} if not FLAGS.get(type(layer)) else set()
         calls.append("    " + _call(layer, name, x, y, before, f"scratch->values + {buffers.window // 4}"))
-    if not steps:
-        calls.append(f"    copy(input, outputs, {int(np.prod(network.input_shape))}, 0);")
+    if not steps and not pixels:
+        calls.append(f"    copy(input, outputs, {count}, 0);")
         flags |= {"copy", "activated"}
     if not buffers.total:
         calls.insert(0, "    (void)scratch;")

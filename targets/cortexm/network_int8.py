@@ -14,6 +14,7 @@ import numpy as np
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.network import (
+    MIDDLE,
     AveragePool,
     Conv2D,
     Dense,
@@ -84,11 +85,12 @@ class _Code:
     flags: set[str] = field(default_factory=set)
 
 
-def int8_code(network: Network, calibration: Floats) -> NetworkCode:
+def int8_code(network: Network, calibration: Floats, pixels: bool = False) -> NetworkCode:
     """Tables, layers and calls.
 
     Args:
         calibration: (N, *input_shape) inputs that tell how large values get.
+        pixels: whether the inputs are bytes less 128, which are int8 as they stand.
 
     Raises:
         InputError: the calibration inputs don't fit the network, or there are none.
@@ -100,7 +102,8 @@ def int8_code(network: Network, calibration: Floats) -> NetworkCode:
     probabilities = isinstance(network.layers[-1], Softmax)
     layers = network.layers[:-1] if probabilities else network.layers
     head = layers[-1] if layers and isinstance(layers[-1], Dense) and not layers[-1].relu else None
-    code, calls, values = _Code(), [], [_value(network.input_shape, ranges[0])]
+    first = Value(network.input_shape, 1.0, 0) if pixels else _value(network.input_shape, ranges[0])
+    code, calls, values = _Code(), [], [first]
     shapes = network.shapes()
     for place, layer in enumerate(layers[:-1] if head else layers):
         after, call = _layer(code, layer, f"layer{place}", values[-1], _value(shapes[place], ranges[place + 1]))
@@ -112,7 +115,7 @@ def int8_code(network: Network, calibration: Floats) -> NetworkCode:
     window = max([2 * (layer.weight[..., 0].size + 1) for layer in layers if isinstance(layer, Conv2D)], default=0)
     buffers = Buffers.of([v.buffer for v in values], window)
     places = [_place(v, offset) for v, offset in zip(values, buffers.offsets)]
-    body = [_entry(values[0], places[0])]
+    body = [_pixels(places[0]) if pixels else _entry(values[0], places[0])]
     body += [
         call.format(x=x, y=y, window=f"scratch->rows + {buffers.window // 2}") for call, x, y in zip(calls, places, places[1:])
     ]
@@ -246,6 +249,10 @@ def _entry(x: Value, place: str) -> str:
     if x.zero:
         value += f" - {-x.zero}"
     return f"for (int32_t i = 0; i < MODEL_INPUTS; i++) ({place})[i] = ({'int8_t' if x.is_map else 'int16_t'})({value});"
+
+
+def _pixels(place: str) -> str:
+    return f"for (int32_t i = 0; i < MODEL_INPUTS; i++) ({place})[i] = (int8_t)(pixels[i] - {MIDDLE});"
 
 
 def _exit(x: Value, place: str) -> str:

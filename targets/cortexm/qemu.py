@@ -17,7 +17,7 @@ import numpy as np
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.targets.cortexm.cores import Core
-from modelgpt_edge.targets.cortexm.emitted import HEADER, is_network
+from modelgpt_edge.targets.cortexm.emitted import HEADER, form_of
 from modelgpt_edge.targets.cortexm.template import FOLDER
 from modelgpt_edge.targets.cortexm.toolchain import FLAGS, find_cross_compiler, write_sources
 from modelgpt_edge.targets.native.toolchain import run_compiler
@@ -57,11 +57,12 @@ class Firmware:
         self._core = core
         self._place = tempfile.TemporaryDirectory(prefix="cortexm-")
         folder = Path(self._place.name)
-        defined = ("-DNETWORK",) if is_network(files[HEADER]) else ()
+        self._form = form_of(files[HEADER])
+        defined = {"pixels": ("-DPIXELS",), "numbers": ("-DNETWORK",), "table": ()}[self._form]
         link(folder, core, [write_sources(files, folder), FOLDER / "main.c"], defined)
 
     def run(self, numbers: Floats, codes: Ints, count: bool = False) -> Ran:
-        """Predict rows: numbers (N, C), NaN missing, and word positions (N, S), -1 unknown.
+        """Predict rows: numbers (N, C), NaN missing, and word positions (N, S), -1 unknown; or pictures (N, H, W, 3) uint8.
 
         Args:
             count: also count instructions, which takes several runs of each row.
@@ -70,8 +71,11 @@ class Firmware:
             TargetUnavailableError: the emulator isn't here, or failed.
         """
         folder, rows = Path(self._place.name), max(len(numbers), len(codes))
-        words = [np.ascontiguousarray(numbers, np.float32).view(np.int32), np.ascontiguousarray(codes, np.int32)]
-        body = np.concatenate([w.reshape(rows, -1) for w in words], axis=1) if rows else np.zeros(0, np.int32)
+        body = np.zeros((rows, 0), np.uint8)
+        for values, kind in ((numbers, np.float32), (codes, np.uint8 if self._form == "pixels" else np.int32)):
+            if values.size:
+                own = np.ascontiguousarray(values, kind).reshape(rows, -1).view(np.uint8)
+                body = np.concatenate([body, own], axis=1)
         head = np.array([rows, REPEATS if count else 0], np.int32)
         (folder / "rows.bin").write_bytes(head.tobytes() + body.tobytes())
         emulate(folder, self._core)

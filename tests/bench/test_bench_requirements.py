@@ -56,3 +56,11 @@ def test_the_rules_have_nine_in_ten_of_the_sixty():
 def test_a_mistake_is_found():
     wrong = {**CONTENT, "requests": [{**CONTENT["requests"][0], "label": "region", "kind": "regression", "targets": ["rtx"]}]}
     assert [m["fact"] for m in score(wrong, "requests", "rules")["mistakes"]] == ["kind", "label", "targets"]
+
+
+def test_a_model_that_is_not_there_has_nothing_right():
+    one = {**CONTENT, "requests": CONTENT["requests"][:1]}
+    scored = score(one, "requests", "openai:http://127.0.0.1:9/v1#m")
+    assert sum(scored["right"].values()) == 0
+    assert len(scored["mistakes"]) == sum(scored["asked"].values()) == 6
+    assert "can't be asked" in scored["answers"][0]["notes"][0]

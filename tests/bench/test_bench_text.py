@@ -119,6 +119,9 @@ def test_the_page_tells_what_was_not_run():
     assert "| fine-tuning, LoRA | needs examples | 0.7000 (1 seed) |" in page
     assert "| frozen encoder + logistic regression | not run | not run |" in page
     assert "* Not run: mrpc: not here" in page
+    assert "| sst2 | **modelgpt-edge** | 5 | 0.8000 ± 0.0000 |  | 2.00 ± 0.00 |  |" in page
+    assert "| sst2 | fine-tuning, LoRA | 1 | 0.7000 | -0.1000 | 9.00 | 4.50 |" in page
+    assert "| fine-tuning, LoRA |  | 9.00 (4.50 x) |" in page
     assert "| 8 | fine-tuning, LoRA | 1 | 3 | 0.7000 | -0.1000 | 0.3000 | +0.1000 | 9.00 | 4.50 |" in page
 
 
@@ -129,15 +132,25 @@ def test_slow_contenders_can_be_limited_and_reasons_are_told():
     counts = Counter((unit.set, unit.shots, unit.contender) for unit in units)
     setfit, lora, ours = "SetFit", "fine-tuning, LoRA", OURS.title
     assert counts == {
-        ("sst2", "0", ours): 1, ("sst2", "1", ours): 3, ("sst2", FULL, ours): 3,
+        ("sst2", "0", ours): 1, ("sst2", "1", ours): 3, ("sst2", FULL, ours): 1,
         ("sst2", "0", setfit): 1, ("sst2", "1", setfit): 1, ("sst2", "1", lora): 1,
-        ("mrpc", "1", ours): 3, ("mrpc", FULL, ours): 3, ("mrpc", "1", lora): 1,
+        ("mrpc", "1", ours): 3, ("mrpc", FULL, ours): 1, ("mrpc", "1", lora): 1,
     }  # fmt: skip
     assert reasons["sst2", FULL, setfit] == "lists every pair of rows, too many of 6,920"
     assert reasons["mrpc", "1", setfit] == "takes no pairs"
     assert reasons["mrpc", "0", ours] == "words say nothing of pairs"
     assert reasons["sst2", "0", lora] == "needs examples"
     assert reasons["sst2", FULL, lora] == "not run"
+
+
+def test_what_slow_ones_were_spared_is_told_where_nothing_was_kept():
+    loaded("sst2")
+    chosen = [OURS, BY_KEY["lora"]]
+    every, _ = text.plan(["sst2"], ["8"], 2, chosen, ["8"], 2)
+    kept = dict.fromkeys(every)
+    assert text._limits(chosen, every, kept) == []
+    del kept[text.Unit("sst2", "8", 1, BY_KEY["lora"].title)]
+    assert text._limits(chosen, every, kept)[0].startswith("fine-tuning, LoRA at all shots with all seeds, to save time")
 
 
 def test_results_of_other_settings_are_not_done():

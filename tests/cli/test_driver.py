@@ -94,6 +94,17 @@ def test_what_is_shown_is_what_is_sent(cli, model, private):
     assert any(f'"{cell}"' in json.dumps(asked) + shown.out for cell in cells) is not bool(private)
 
 
+def test_what_would_be_asked_of_classes_alone(cli, model):
+    driver, asked = model
+    options = ("--classes", "refund,login", "--driver", driver, "--show-prompt")
+    shown = cli("build", "--task", "route questions", *options)
+    assert shown.code == 0
+    assert asked == []
+    assert shown.out.count("Question ") == 1
+    assert '"route questions"' in shown.out
+    assert 'for each of ["refund", "login"] what it means' in shown.out
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [

@@ -60,7 +60,7 @@ def built(tmp_path_factory, patients):
     out = tmp_path_factory.mktemp("refit") / "patients.edge"
     options = {"target": ("x86", "jetson"), "backend": (*COMPILED, "onnxruntime", "tensorrt")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(variants, "keep_best", lambda forms: forms)
+        patch.setattr(variants, "keep_best", lambda forms, fetched: forms)
         return modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, generator="floor", **options).path
 
 

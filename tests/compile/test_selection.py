@@ -118,7 +118,37 @@ def test_what_fits_but_is_not_as_good_says_so_where_it_is_the_closest():
     forms = keep_best([form("fp32", 100, 1_000), form("int8", 1, 300, agreement=0.9)])
     with pytest.raises(BudgetError) as raised:
         within(forms, 500, None, None)
-    assert raised.value.cure == "The closest, maker int8: gives fp32's label to 90.0% of the rows only. Raise the limit."
+    assert raised.value.cure == (
+        "maker int8 would fit, but gives fp32's label to 90.0% of the rows only. "
+        "maker fp32 is over the limit of 500 bytes of flash by 500: raise the limit by as much."
+    )
+
+
+def test_a_tolerance_that_int8_failed_is_named_and_not_the_limit():
+    forms = keep_best([form("fp32", 100, 86_000_000), form("int8", 1, 23_000_000, hop=FAILED)])
+    with pytest.raises(BudgetError) as raised:
+        within(forms, 25_000_000, None, None)
+    assert raised.value.cure.startswith("maker int8 would fit, but leaves its tolerance: max difference 3.00e-01 > 2e-01. ")
+
+
+@pytest.mark.parametrize(
+    ("us", "size", "taken"),
+    [(100, 23_000_000, "int8"), (199, 23_000_000, "int8"), (201, 23_000_000, "fp32"), (100, 85_100_000, "fp32")],
+)
+def test_where_a_model_is_fetched_a_much_smaller_one_goes_before_a_quicker_one(us, size, taken):
+    forms = [form("fp32", 100, 86_000_000), form("int8", us, size)]
+    chosen = keep_best(forms, fetched=True)
+    assert kept(chosen) == [taken]
+    assert kept(keep_best(forms)) == ["fp32"], "elsewhere time decides"
+    if taken == "int8":
+        assert why(chosen, "int8") == "less to fetch than fp32 and as good"
+        assert why(chosen, "fp32") == "is more to fetch"
+
+
+def test_what_is_fetched_must_be_as_good_as_ever():
+    forms = [form("fp32", None, 86_000_000), form("int8", None, 23_000_000)]
+    assert kept(keep_best(forms, fetched=True)) == ["int8"], "nothing was timed: size alone decides"
+    assert kept(keep_best([forms[0], replace(forms[1], agreement=0.9)], fetched=True)) == ["fp32"]
 
 
 def test_instructions_of_an_emulator_are_a_cost_too():

@@ -175,6 +175,7 @@ def test_another_generator_s_c_gives_the_same_answers(name):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_backend_and_emulator_work_together(target, precision, tmp_path):
     class Source:
+        front = "packed"
         child = drawn.random_child()
 
     backend, emulator = BACKENDS["c"], EMULATORS["qemu-system-arm"]

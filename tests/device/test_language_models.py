@@ -19,8 +19,9 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement import rules
-from modelgpt_edge.requirement.drivers.driver import UnusableAnswerError, open_driver
+from modelgpt_edge.requirement.drivers.driver import UnusableAnswerError
 from modelgpt_edge.requirement.drivers.openai import OpenAI
+from modelgpt_edge.requirement.drivers.opening import open_driver
 from modelgpt_edge.requirement.drivers.prompt import Question, ask_facts, ask_sentence
 from modelgpt_edge.requirement.drivers.write import write_requirement, write_with
 

@@ -96,6 +96,18 @@ def test_a_few_rows_and_a_class_that_none_has(build, write_csv, questions, tmp_p
     assert report["score"]["rows"] == 5
 
 
+def test_a_class_that_is_called_none(build, cli, write_csv, questions, tmp_path):
+    rows = [{**row, "label": "none" if row["label"] == "rate" else row["label"]} for row in questions]
+    table = write_csv(tmp_path / "none.csv", rows)
+    report = report_of(build("--data", table, "--test", table, "--json"))
+    assert report["requirement"]["classes"] == ["lost", "none", "refund"]
+    assert report["score"]["rows"] == len(questions)
+    assert any(note.startswith("none is taken as a class") for note in report["notes"])
+    predicted = json.loads(cli("predict", tmp_path / "m.edge", table, "--json").out)
+    right = [one["label"] == row["label"] for one, row in zip(predicted, rows) if row["label"] == "none"]
+    assert sum(right) > 0.9 * len(right)
+
+
 def test_rows_without_text_or_label_are_left_out_and_counted(build, write_csv, questions, tmp_path):
     rows = [*questions, {"text": "", "label": "lost"}, {"text": "my card", "label": None}, questions[0]]
     report = report_of(build("--data", write_csv(tmp_path / "gaps.csv", rows), "--json"))
@@ -135,11 +147,11 @@ def test_the_generator_may_be_named(generator, build, table):
         (["--text", "txt"], 1, "no column has this name (seen: 'txt')"),
         (["--label", "lable"], 1, "no column has this name"),
         (["--classes", "a,,b"], 1, "a class has no name"),
-        (["--dry-run"], 1, "a model of texts has one size"),
-        (["--server", "http://127.0.0.1:9"], 1, "models of texts are built here"),
+        (["--dry-run"], 1, "a model of texts or of pictures has one size"),
+        (["--server", "http://127.0.0.1:9"], 1, "models of texts and pictures are built here"),
         (["--target", "cortex-m4"], 4, "models of texts aren't compiled by it. Build for a target that has onnxruntime"),
         (["--backend", "native"], 4, "models of texts aren't compiled by it"),
-        (["--max-flash", "10kB"], 5, "no variant for x86 fits the budget"),
+        (["--max-flash", "1kB"], 5, "no variant for x86 fits the budget"),
         (["--target", "toaster"], 1, "toaster"),
     ],
 )
@@ -160,7 +172,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(options, code, says, b
         (["--classes", "a,b", "--text", "x"], "this option is about data, and there is none"),
         (["--classes", "a,b", "--generator", "linear"], "this generator needs examples"),
         (["--classes", "a,b", "--dry-run"], "--dry-run: this option needs data"),
-        (["--classes", "a,b", "--show-prompt"], "--show-prompt: this option needs data"),
+        (["--classes", "a,b", "--show-prompt"], "--show-prompt: the rules ask no model"),
         (["--classes", "a,b", "--server", "http://127.0.0.1:9"], "--server: this option needs data"),
         (["--classes", ",".join(f"class {i}" for i in range(201))], "Name 2 to 200 classes"),
     ],

@@ -107,6 +107,48 @@ def test_the_shipped_encoder_is_transformers_bert(real):
     assert relative(real.embed(texts), np.stack(wanted)) < 1e-5
 
 
+@pytest.fixture(scope="module")
+def other_geometry(tmp_path_factory, sentences):
+    """Writes, by transformers and tokenizers alone, an encoder unlike MiniLM in all its sizes: cased, 512 places, one type."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel
+
+    raw = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.NFC(), pre_tokenizers.BertPreTokenizer()
+    special = ["<unk>", "<s>", "</s>"]
+    raw.train_from_iterator([*SAMPLES, *sentences], trainers.WordPieceTrainer(vocab_size=400, special_tokens=special))
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 60, "num_hidden_layers": 3, "num_attention_heads": 5, "intermediate_size": 76}
+    places = {"vocab_size": raw.get_vocab_size(), "max_position_embeddings": 512, "type_vocab_size": 1}
+    model = BertModel(BertConfig(**sizes, **places, layer_norm_eps=1e-7, initializer_range=0.2)).eval()
+
+    def write(dtype: torch.dtype) -> tuple[TextEncoder, BertModel]:
+        folder = tmp_path_factory.mktemp("other")
+        stored = model.to(dtype)
+        stored.save_pretrained(folder)
+        raw.save(str(folder / "tokenizer.json"))
+        (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 512}')
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+        return TextEncoder.of(read_encoder(folder, "other")), stored.double()
+
+    return write
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_an_encoder_of_other_sizes_is_transformers_bert(dtype, other_geometry, sentences):
+    encoder, model = other_geometry(dtype)
+    texts = [*sentences, *SAMPLES, "", "Wie lange dauert es? " * 200]
+    wanted = []
+    with torch.no_grad():
+        for ids in encoder.tokens.ids(texts):
+            first = model(input_ids=torch.tensor([ids])).last_hidden_state[0, 0]
+            wanted.append((first / first.norm()).numpy())
+    assert max(map(len, encoder.tokens.ids(texts))) == 512
+    assert relative(encoder.embed(texts), np.stack(wanted)) < 1e-5
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("fp16", 1e-2)])
 def test_padding_changes_nothing(precision, bound, pooling, write_encoder, tmp_path, sentences):

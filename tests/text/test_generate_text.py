@@ -34,15 +34,16 @@ def split(examples: tuple[tuple[str, int], ...]) -> tuple[list[str], np.ndarray]
     return [text for text, _ in examples], np.array([label for _, label in examples], np.int32)
 
 
-def answers(encoder, generated: TextGenerated, texts) -> list[int]:
-    found: list[int] = generated.head.logits(encoder.embed(list(texts))).argmax(1).tolist()
+def answers(generated: TextGenerated, texts) -> list[int]:
+    found: list[int] = generated.head.logits(generated.encoder.embed(list(texts))).argmax(1).tolist()
     return found
 
 
-def test_names_alone_tell_obvious_sentences_apart(real):
-    generated = generate_text(real, [], NOBODY, BANK, {})
-    assert answers(real, generated, OBVIOUS) == list(OBVIOUS.values())
-    assert (generated.generator, generated.losses, generated.strength) == ("words", {}, None)
+@pytest.mark.parametrize("generator", ["words", "lora"])
+def test_names_alone_tell_obvious_sentences_apart(generator, real):
+    generated = generate_text(real, [], NOBODY, BANK, {}, generator=generator)
+    assert answers(generated, OBVIOUS) == list(OBVIOUS.values())
+    assert (generated.generator, generated.losses, generated.strength) == (generator, {}, None)
     assert generated.scores.child.value is None
     assert generated.held_out.shape == (0, 4)
 
@@ -55,7 +56,7 @@ def test_a_meaning_tells_what_a_name_does_not(real):
     }
     texts = ["the goalkeeper saved a penalty", "bake the dough for an hour", "the probe reached the moons of Jupiter"]
     with_meanings = generate_text(real, [], NOBODY, tuple(meanings), meanings)
-    assert answers(real, with_meanings, texts) == [0, 1, 2]
+    assert answers(with_meanings, texts) == [0, 1, 2]
     without = word_prior(real, ("A", "B", "C"), {})
     assert np.abs(word_prior(real, ("A", "B", "C"), {"B": meanings["B"]}) - without).max(0).argmax() == 1
 
@@ -63,12 +64,20 @@ def test_a_meaning_tells_what_a_name_does_not(real):
 def test_a_class_without_examples_is_predicted_for_its_name(real):
     texts, labels = split(EXAMPLES)
     generated = generate_text(real, texts, labels, BANK, {})
-    assert generated.generator == "floor", "too few to tell"
-    assert answers(real, generated, ["change pin", *texts]) == [3, *labels]
-    assert answers(real, generated, OBVIOUS) == list(OBVIOUS.values())
+    assert generated.generator == "floor", "too few to tell, and what adapts encoders never saw a class without any"
+    assert answers(generated, ["change pin", *texts]) == [3, *labels]
+    assert answers(generated, OBVIOUS) == list(OBVIOUS.values())
 
 
-def test_few_examples_are_no_reason_to_leave_the_floor(real):
+def test_few_examples_of_every_class_adapt_the_encoder(real):
+    texts, labels = split((*EXAMPLES, ("i want another pin code", 3)))
+    generated = generate_text(real, texts, labels, BANK, {})
+    assert generated.generator == "lora"
+    assert set(generated.losses) == {"words", "linear", "floor", "lora"}
+    assert answers(generated, OBVIOUS) == list(OBVIOUS.values())
+
+
+def test_few_examples_are_no_reason_to_leave_the_usual_generator(real):
     texts, labels = split(EXAMPLES)
     generated = generate_text(real, texts, labels, BANK, {})
     assert set(generated.losses) == {"words", "linear", "floor"}
@@ -84,20 +93,20 @@ def test_labels_that_names_contradict_are_learned_by_examples_alone(real):
     generated = generate_text(real, texts, labels, BANK, {})
     assert generated.losses["words"] == max(generated.losses.values())
     assert generated.losses[generated.generator] == min(generated.losses.values())
-    assert answers(real, generated, texts) == labels.tolist()
+    assert answers(generated, texts) == labels.tolist()
 
 
 def test_one_example_in_all_makes_a_model(real):
     generated = generate_text(real, [EXAMPLES[0][0]], np.zeros(1, np.int32), BANK, {})
     assert generated.scores.child.method == "words alone on the only example"
-    assert answers(real, generated, OBVIOUS) == list(OBVIOUS.values())
+    assert answers(generated, OBVIOUS) == list(OBVIOUS.values())
 
 
 def test_classes_of_very_different_size_are_both_predicted(real):
     texts = [f"what is the exchange rate of {code}" for code in map(str, range(120))] + ["i lost my card"]
     labels = np.array([1] * 120 + [0], np.int32)
     generated = generate_text(real, texts, labels, ("card lost", "exchange rate"), {})
-    assert answers(real, generated, ["my card is lost", "the rate of the yen"]) == [0, 1]
+    assert answers(generated, ["my card is lost", "the rate of the yen"]) == [0, 1]
 
 
 def test_the_same_examples_give_the_same_bytes(tiny, sentences):

@@ -76,7 +76,9 @@ def test_classes_that_are_learnt_from_are_not_judged_by(tasks):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"text,category,split\na,b,train\n"), gzip.compress(b"text,label,split\nx" * 99)[:40]]
+    "content",
+    [b"no gzip", gzip.compress(b"text,category,split\na,b,train\n"), gzip.compress(b"text,label,split\nx" * 99)[:40]],
+    ids=["no gzip", "another column", "cut"],
 )
 def test_a_set_that_cannot_be_read_is_a_clear_error(content, tmp_path, monkeypatch):
     (tmp_path / "text").mkdir()

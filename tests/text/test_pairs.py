@@ -90,10 +90,23 @@ def test_the_columns_may_be_named(tiny_encoder, tmp_path):
     assert built.load().predict_proba([("a card", "the card")]).shape == (1, 2)
 
 
-def test_a_row_of_two_gaps_is_left_out(tiny_encoder, tmp_path):
-    gaps = [{"sentence1": "", "sentence2": "", "label": 1}, {"sentence1": "i want", "sentence2": "", "label": 1}]
+def test_rows_with_a_gap_are_left_out_and_told_of_when_asked(cli, write_csv, tiny_encoder, tmp_path):
+    gaps = [{"sentence1": "", "sentence2": "", "label": 1}, {"sentence1": "i want", "sentence2": " ", "label": 1}]
     built = modelgpt_edge.build("same?", [*pairs(30), *gaps], encoder=str(tiny_encoder), out=tmp_path / "m.edge")
-    assert "Left out for want of a text or a label: 1 row." in built.report["notes"]
+    assert "Left out for want of one of the two texts or a label: 2 rows." in built.report["notes"]
+    assert built.report["score"]["rows"] == 30
+    asked = write_csv(tmp_path / "rows.csv", [*pairs(3), *gaps])
+    ran = cli("predict", tmp_path / "m.edge", asked)
+    assert len(ran.out.splitlines()) == 6
+    assert "note: 2 pairs lack a text: the model compares the other with nothing" in ran.err
+
+
+def test_pairs_that_are_all_halves_are_refused(tiny_encoder, tmp_path):
+    halves = [{**row, "sentence2": ""} for row in pairs(30)]
+    with pytest.raises(InputError, match="no row has both texts and a label"):
+        modelgpt_edge.build(
+            "same?", halves, text=("sentence1", "sentence2"), encoder=str(tiny_encoder), out=tmp_path / "m.edge"
+        )
 
 
 def test_a_damaged_copy_is_told_of(package, tmp_path):

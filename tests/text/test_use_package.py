@@ -219,7 +219,7 @@ def test_profile_measures_texts(cli, copied, tmp_path):
         (["refit", "--data", "rows.csv", "--force"], "models of texts can't be refitted yet"),
         (["embed", "--language", "python", "--out", "app"], "models of texts are in JavaScript alone so far"),
         (["embed", "--language", "c", "--out", "app"], "models of texts are in JavaScript alone so far"),
-        (["finalize"], "no TensorRT variant to finalize. A model of texts needs none"),
+        (["finalize"], "no TensorRT variant to finalize. This model needs none"),
     ],
 )
 def test_what_is_for_tables_says_so(arguments, says, cli, copied, tmp_path, monkeypatch):

@@ -58,8 +58,8 @@ def add_bert(
         prefix = f"encoder.layer.{layer}."
         own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
         x = _layer(graph, encoder, own, products, x, rows.bias, f"layer{layer}")
-    pooled = [_pool(graph, encoder.pooling, x, mask) for mask in rows.masks]
-    return _compare(graph, shape.width, *pooled) if pairs else pooled[0]
+    pooled = [pool(graph, encoder.pooling, x, mask) for mask in rows.masks]
+    return compare(graph, shape.width, *pooled) if pairs else pooled[0]
 
 
 def _read_texts(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Floats], codes: str) -> _Rows:
@@ -160,7 +160,7 @@ def _pair(own: Mapping[str, Floats], prefix: str) -> tuple[Floats, Floats]:
     return own[f"{prefix}.weight"].T, own[f"{prefix}.bias"]
 
 
-def _pool(graph: Graph, pooling: str, x: str, mask: str) -> str:
+def pool(graph: Graph, pooling: str, x: str, mask: str) -> str:
     """One vector of unit length for a text [N, D]: the mean of its tokens' states, or the first one."""
     if pooling == "cls":  # the first token is real, and none was before it
         before = graph.add("CumSum", mask, graph.constant("over_all", np.int64(1)), exclusive=1)
@@ -173,7 +173,7 @@ def _pool(graph: Graph, pooling: str, x: str, mask: str) -> str:
     return graph.add("Div", summed, graph.add("Max", length, graph.constant("least", np.float32(1e-12))), name="embedding")
 
 
-def _compare(graph: Graph, width: int, first: str, second: str) -> str:
+def compare(graph: Graph, width: int, first: str, second: str) -> str:
     """Cosine, products and distances of two embeddings [N, 2 D + 1], each of about the same size."""
     product = graph.add("Mul", first, second)
     cosine = graph.add("ReduceSum", product, graph.constant("over_columns", np.array([1], np.int64)), keepdims=1)

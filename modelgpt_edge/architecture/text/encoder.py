@@ -18,6 +18,7 @@ from modelgpt_edge.architecture.text.files import EncoderFiles
 from modelgpt_edge.architecture.text.products import Products, Smoothing
 from modelgpt_edge.architecture.text.samples import SAMPLES
 from modelgpt_edge.architecture.text.smoothing import EXPONENTS, find_smoothings
+from modelgpt_edge.architecture.text.tiny import TINY, TableFiles, add_table
 from modelgpt_edge.cache import cached, keep
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import InputError, PackageError
@@ -98,17 +99,34 @@ class TextEncoder:
         ids = [padded([ids]) for ids in self.tokens.ids(SAMPLES)]
         return find_smoothings(lambda graph: self.add_to(graph, FP32), self.width(), ids)
 
+    @property
+    def template(self) -> str:
+        """What it is built as, for reports: ``encoder``, or ``tiny`` for a table."""
+        return TINY if isinstance(self.files, TableFiles) else "encoder"
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What its graph can be written in, the plain one first: a table has no products to round."""
+        return ("fp32", "int8-dynamic") if self.files.shape.products else ("fp32",)
+
     def products(self, precision: str) -> Products:
         """Its products in a precision."""
         return Products(precision, self.smoothings if precision.startswith("int8") else {})
 
     def add_to(self, graph: Graph, products: Products, pairs: bool = False) -> str:
         """Add it to a graph, in a precision; the name of what it makes of texts or pairs, [N, `width`], is returned."""
+        if isinstance(self.files, TableFiles):
+            return add_table(graph, self.files, self.weights, pairs)
         return add_bert(graph, self.files, self.weights, products, pairs)
 
     def codes(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Ints:
         """Token ids (N, L) of texts or of pairs, as its graph takes them."""
         return codes_of(self.tokens, texts, pairs, self.files.shape.words)
+
+    def embed_codes(self, codes: Ints, pairs: bool = False) -> Floats:
+        """What it makes of token ids (N, L)."""
+        session = self._pairs if pairs else self._texts
+        return by_length(codes, lambda ids: session.run(None, {"codes": ids})[0])
 
     def embed(
         self,
@@ -121,12 +139,11 @@ class TextEncoder:
         given = list(zip(texts, texts if pairs is None else pairs))
         places = {one: i for i, one in enumerate(dict.fromkeys(given))}
         different = list(places)
-        session = self._texts if pairs is None else self._pairs
         made = np.empty((len(different), self.width(pairs is not None)), np.float32)
         for start in range(0, len(different), REPORT):
             first, second = map(list, zip(*different[start : start + REPORT]))
             codes = self.codes(first, None if pairs is None else second)
-            made[start : start + REPORT] = by_length(codes, lambda ids: session.run(None, {"codes": ids})[0])
+            made[start : start + REPORT] = self.embed_codes(codes, pairs is not None)
             progress(min(1.0, (start + REPORT) / len(different)))
         return made[[places[one] for one in given]]
 

@@ -56,7 +56,7 @@ def compile_text(
     hard = [HARD_TEXTS, HARD_TEXTS[::-1]][: len(columns)]
     golden = _golden(source, [[*own, *odd] for own, odd in zip(short, hard)])
     truth = text_graph(source, "fp32", with_label=True).SerializeToString()
-    got = executor_of(open_session(truth)).run(golden.numbers, source.codes(golden.words))
+    got = executor_of(open_session(truth)).run(golden.numbers, source.inputs(golden))
     hops = [compare("onnx", golden.outputs, got, "fp32")]
     require(hops)
     probe = _probe(source, [texts[:PROBED] for texts in columns], labels[:PROBED])

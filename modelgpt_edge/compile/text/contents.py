@@ -56,7 +56,7 @@ def describe_text(
         vocabularies=(),
         classes=schema.classes,
         architecture={
-            "template": "encoder",
+            "template": generated.encoder.template,
             "encoder": files.name,
             "encoder_sha256": files.sha256,
             "tokens": files.length,

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Child, Ints
+from modelgpt_edge.golden import Golden
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.backend import Backend, TextFacts
+from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 from modelgpt_edge.tokens import TOKENIZER
@@ -55,6 +56,11 @@ class TextSource:
         return TextFacts(self.columns, self.classes, files.length, files.shape.words)
 
     @property
+    def pixels(self) -> PixelNetwork:
+        """There is none: backends that ask for it take the front ``pixels``."""
+        raise TypeError("a text model takes no pictures")
+
+    @property
     def beside(self) -> Mapping[str, bytes]:
         """The tokenizer, which runs before the graph."""
         return {TOKENIZER: self.encoder.files.tokenizer}
@@ -69,11 +75,15 @@ class TextSource:
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """Ranges that are found as the model runs suit an encoder on a processor; fixed ones lose more."""
-        wanted = ("fp32",) if target.sm is not None else ("fp32", "int8-dynamic")
+        wanted = self.encoder.precisions[:1] if target.sm is not None else self.encoder.precisions
         return [p for p in wanted if p in backend.precisions]
 
+    def inputs(self, golden: Golden) -> Ints:
+        """See `Compilable`."""
+        return self.codes(golden.words)
+
     def codes(self, words: NDArray[np.object_]) -> Ints:
-        """Token ids (N, L) of golden texts (N, 1), or of pairs (N, 2)."""
+        """Token ids (N, L) of texts (N, 1), or of pairs (N, 2)."""
         return self.encoder.codes(*(list(column) for column in words.T))
 
 

@@ -1,4 +1,4 @@
-"""The Parameter Generator's entry for pictures: names and perhaps pictures in, a head, its evidence and its honest score out."""
+"""The Parameter Generator's entry for pictures: names and perhaps pictures in, a head, its evidence and honest score out."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def generate_pictures(
     )
 
 
-def scored(generated: PicturesGenerated, channels: Sequence[Floats], labels: NDArray[np.int32], method: str) -> PicturesGenerated:
+def scored(
+    generated: PicturesGenerated, channels: Sequence[Floats], labels: NDArray[np.int32], method: str
+) -> PicturesGenerated:
     """The model with its score on test pictures."""
     logits = generated.head.logits(generated.space.of(channels))
     child = classification_score(logits, labels, method)

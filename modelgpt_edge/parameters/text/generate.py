@@ -15,7 +15,7 @@ from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.head import Examples, Strength
-from modelgpt_edge.parameters.text.judging import TEXTS, Judgement, judge
+from modelgpt_edge.parameters.text.judging import TEXTS, Afresh, Judgement, Menu, judge
 from modelgpt_edge.parameters.text.lora import LoraGenerator, describe_task, require_fit, require_shipped
 from modelgpt_edge.parameters.text.prior import word_prior
 from modelgpt_edge.text_head import TextHead
@@ -87,6 +87,8 @@ def generate_text(
     generator: str | None = None,
     pairs: Sequence[str] | None = None,
     adapter: LoraGenerator | None = None,
+    afresh: Afresh | None = None,
+    menu: Menu = TEXTS,
 ) -> TextGenerated:
     """Emit a head for classes.
 
@@ -97,6 +99,7 @@ def generate_text(
             they are too few to tell. The guard considers LoRA where the generator that is installed says so.
         pairs: the second text of each example, for a task about pairs; words say nothing there, so examples alone count.
         adapter: the generator of LoRA; the one that is installed where not given.
+        afresh, menu: as for `judge`: the first for an encoder that was made with these examples.
 
     Raises:
         InputError: a generator is asked for that there is nothing for, or LoRA for an encoder that it isn't for.
@@ -104,7 +107,9 @@ def generate_text(
     """
     start = time.perf_counter()
     _require_possible(generator, len(texts), pairs is not None)
-    lora = _adapter(generator, adapter, encoder, pairs is not None)
+    # Examples that leave classes out tell nothing of the whole task, and what adapts encoders never saw such.
+    whole = not len(texts) or len(np.unique(labels)) == len(classes)
+    lora = _adapter(generator, adapter, encoder, whole and pairs is None)
     with threadpool_limits(1, "blas"):
         if pairs is None:
             prior = word_prior(encoder, classes, meanings)
@@ -119,11 +124,11 @@ def generate_text(
             last = adapted or seen
             name = "words" if adapted is None else "lora"
             nothing = np.empty((0, len(classes)), np.float32)
-            head, sha256 = _words(last.prior, TEXTS.words_factor), None if lora is None else lora.sha256
+            head, sha256 = _words(last.prior, menu.words_factor), None if lora is None else lora.sha256
             seconds = time.perf_counter() - start
             return TextGenerated(head, last.encoder, name, {}, None, UNKNOWN, nothing, labels, seconds, sha256)
         progress("generating", 0)
-        judgement = judge(embeddings, labels, prior, pairs is None, seed)
+        judgement = judge(embeddings, labels, prior, pairs is None, seed, menu=menu, afresh=afresh)
         if adapted is not None:  # no label was shown to what adapted the encoder, so held-out examples judge it as any other
             held_out = judge(adapted.embeddings, labels, adapted.prior, True, seed, only="floor")
             judgement.by_name["lora"] = held_out.by_name["floor"]
@@ -148,16 +153,16 @@ def generate_text(
     )
 
 
-def _adapter(generator: str | None, given: LoraGenerator | None, encoder: TextEncoder, pairs: bool) -> LoraGenerator | None:
-    """The generator of LoRA, where it is asked for or would be considered."""
+def _adapter(generator: str | None, given: LoraGenerator | None, encoder: TextEncoder, usual: bool) -> LoraGenerator | None:
+    """The generator of LoRA, where it is asked for, or where `usual` considers one that ships as a default."""
     if generator == "lora":
-        found = given or require_shipped()
-        require_fit(found, encoder)
-        return found
-    if generator is not None or pairs:
+        asked = given or require_shipped()
+        require_fit(asked, encoder)
+        return asked
+    if generator is not None or not usual:
         return None
-    usual = given or LoraGenerator.shipped()
-    return usual if usual is not None and usual.default and usual.fits(encoder) else None
+    found = given or LoraGenerator.shipped()
+    return found if found is not None and found.default and found.fits(encoder) else None
 
 
 def _adapted(

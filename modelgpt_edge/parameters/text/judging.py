@@ -1,19 +1,24 @@
 """Judge what could be emitted on held-out examples: words alone, examples alone, and examples with words as their prior.
 
-Constants for texts were chosen on half of CLINC150's intents: whole, in drawn tasks of 3 and 10, and in tasks of the 8 and the 20 that
-are named most alike; those of pairs with an eye on MRPC.
+Constants for texts were chosen on half of CLINC150's intents: whole, in drawn tasks of 3 and 10, and in tasks of the 8 and the
+20 that are named most alike; those of pairs with an eye on MRPC.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelgpt_edge.child import Floats
+from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.parameters.likelihood import smoothed_loss, temperature
 from modelgpt_edge.parameters.text.head import Strength, held_out_logits, split_stratified
+
+# For embeddings that have seen the examples themselves: their places (M,), the fold of each (M,) and strengths in; logits of
+# words alone (M, K) and of every strength (S, M, K) out, by what never saw the fold.
+Afresh = Callable[[Ints, Ints, Sequence[Strength]], tuple[Floats, Floats]]
 
 FOLDS = 5
 # Held-out scores of more examples than this cost more than they tell.
@@ -99,6 +104,7 @@ def judge(
     seed: int,
     only: str | None = None,
     menu: Menu = TEXTS,
+    afresh: Afresh | None = None,
 ) -> Judgement:
     """Hold examples out in turn.
 
@@ -106,6 +112,7 @@ def judge(
         prior: directions (D, K) of the classes' words; nil where not `spoken`, and examples alone are judged then.
         only: the one generator to judge, of those that are solved; all where not given.
         menu: what is tried.
+        afresh: makes logits of held-out examples where `embeddings` and `prior` were made with them.
     """
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
@@ -122,16 +129,21 @@ def judge(
         pick = np.sort(np.random.default_rng(seed).permutation(len(labels))[:JUDGED])
     x, y = embeddings[pick], labels[pick]
     strengths = [s for some in tried.values() for s in some]
+    said = x @ prior
     if len(y) > 1:
         folds = min(FOLDS, len(y))
-        logits = held_out_logits(x, y, prior, strengths, split_stratified(y, folds, seed))
+        fold = split_stratified(y, folds, seed)
+        if afresh is None:
+            logits = held_out_logits(x, y, prior, strengths, fold)
+        else:
+            said, logits = afresh(pick.astype(np.int32), fold, strengths)
         method = f"{folds}-fold cross-validation"
         if counts[counts > 0].min() == 1 and spoken:
             method += "; a class of one example is served by its name when that is held out"
     else:  # nothing is left to learn from when the only example is held out
-        logits = np.broadcast_to(x @ prior, (len(strengths), 1, prior.shape[1]))
+        logits = np.broadcast_to(said, (len(strengths), 1, prior.shape[1]))
         method = "words alone on the only example"
-    by_name = {"words": _calibrated(None, x @ prior, y, enough, menu.words_factor)} if spoken and only is None else {}
+    by_name = {"words": _calibrated(None, said, y, enough, menu.words_factor)} if spoken and only is None else {}
     for name, some in tried.items():
         mine = [_calibrated(s, logits[strengths.index(s)], y, enough, menu.few_factor) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)

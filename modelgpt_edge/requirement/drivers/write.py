@@ -14,8 +14,9 @@ from modelgpt_edge.request import Request
 from modelgpt_edge.requirement import rules
 from modelgpt_edge.requirement.advice import NO_ADVICE, Advice
 from modelgpt_edge.requirement.drivers.answer import read_facts, read_told, unasked_note
-from modelgpt_edge.requirement.drivers.driver import Driver, UnusableAnswerError, open_driver
+from modelgpt_edge.requirement.drivers.driver import Driver, UnusableAnswerError
 from modelgpt_edge.requirement.drivers.merge import check_facts
+from modelgpt_edge.requirement.drivers.opening import open_driver
 from modelgpt_edge.requirement.drivers.own_words import meanings_of, why_not
 from modelgpt_edge.requirement.drivers.prompt import Question, ask_facts, ask_sentence, meant_classes, shown_rows
 from modelgpt_edge.requirement.label import find_label

@@ -2,21 +2,29 @@
 #include "firmware.h"
 #include "model.h"
 
-#ifdef NETWORK
+#if defined PIXELS
+enum { NUMBERS = 0, CATEGORIES = MODEL_INPUTS };
+typedef uint8_t code;
+#elif defined NETWORK
 enum { NUMBERS = MODEL_INPUTS, CATEGORIES = 0 };
+typedef int32_t code;
 #else
 enum { NUMBERS = MODEL_NUMBERS, CATEGORIES = MODEL_CATEGORIES };
+typedef int32_t code;
 #endif
+enum { CODE_BYTES = (int)sizeof(code) * CATEGORIES };
 
 static model_scratch scratch;
 static float numbers[NUMBERS + 1], outputs[MODEL_OUTPUTS];
-static int32_t categories[CATEGORIES + 1];
+static code codes[CATEGORIES + 1];
 
 static inline void predict(void) {
-#ifdef NETWORK
+#if defined PIXELS
+    model_run(codes, outputs, &scratch);
+#elif defined NETWORK
     model_run(numbers, outputs, &scratch);
 #else
-    model_predict(numbers, categories, outputs, &scratch);
+    model_predict(numbers, codes, outputs, &scratch);
 #endif
 }
 
@@ -30,8 +38,8 @@ int main(void) {
     const uint32_t in = open_file("rows.bin", READ_BINARY), out = open_file("outputs.bin", WRITE_BINARY);
     if (read_file(in, &order, sizeof order) != sizeof order) stop(3);
     for (uint32_t r = 0; r < order.rows; r++) {
-        if (read_file(in, numbers, 4 * NUMBERS) != 4 * NUMBERS) stop(3);
-        if (CATEGORIES > 0 && read_file(in, categories, 4 * CATEGORIES) != 4 * CATEGORIES) stop(3);
+        if (NUMBERS > 0 && read_file(in, numbers, 4 * NUMBERS) != 4 * NUMBERS) stop(3);
+        if (CATEGORIES > 0 && read_file(in, codes, CODE_BYTES) != CODE_BYTES) stop(3);
         if (r == 0) paint_stack();
         predict();
         if (r == 0) report.stack = stack_used();

@@ -14,7 +14,11 @@ extern "C" {
 
 /* Runs the network on one input; returns the place of the largest output. Keeps nothing between calls, so several threads
    may call it, each with a scratch of its own. */
+//:if pixels
+int32_t model_run(const uint8_t *pixels, float *outputs, model_scratch *scratch);
+//:else
 int32_t model_run(const float *input, float *outputs, model_scratch *scratch);
+//:end
 
 #ifdef __cplusplus
 }

@@ -136,6 +136,12 @@ static void global_average(const float *x, float *y, int32_t area, int32_t chann
 }
 
 //:end
+//:if pixels
+static void centred(const uint8_t *x, float *y, int32_t count) {
+    for (int32_t i = 0; i < count; i++) y[i] = (float)(x[i] - 128);
+}
+
+//:end
 //:if copy
 static void copy(const float *x, float *y, int32_t count, int32_t relu) {
     for (int32_t i = 0; i < count; i++) y[i] = activated(x[i], relu);
@@ -154,7 +160,11 @@ static void copy(const float *x, float *y, int32_t count, int32_t relu) {
 //:end
 //:layers
 
+//:if pixels
+int32_t model_run(const uint8_t *pixels, float *outputs, model_scratch *scratch) {
+//:else
 int32_t model_run(const float *input, float *outputs, model_scratch *scratch) {
+//:end
 //:calls
     return largest(outputs, MODEL_OUTPUTS);
 }

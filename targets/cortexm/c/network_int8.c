@@ -220,15 +220,22 @@ static void relu_row(const int16_t *x, int16_t *y, int32_t count) {
 //:include softmax.c
 
 //:end
+//:if floats
 /* A value in steps, rounded and held to what fits; none at all counts as the largest. */
 static int32_t quantised(float x, float steps, float low, float high) {
     const float value = x * steps, below = value < high ? value : high;
     return (int32_t)((below > low ? below : low) + 32768.5f) - 32768;
 }
 
+//:end
+
 //:layers
 
+//:if pixels
+int32_t model_run(const uint8_t *pixels, float *outputs, model_scratch *scratch) {
+//:else
 int32_t model_run(const float *input, float *outputs, model_scratch *scratch) {
+//:end
 //:calls
     return largest(outputs, MODEL_OUTPUTS);
 }

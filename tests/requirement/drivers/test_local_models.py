@@ -8,7 +8,7 @@ import pytest
 
 from modelgpt_edge.errors import InputError, TargetUnavailableError
 from modelgpt_edge.requirement.drivers import gguf, transformers
-from modelgpt_edge.requirement.drivers.driver import open_driver
+from modelgpt_edge.requirement.drivers.opening import open_driver
 
 
 def test_rules_are_no_model():

@@ -13,8 +13,8 @@ from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement import rules
-from modelgpt_edge.requirement.drivers.driver import open_driver
 from modelgpt_edge.requirement.drivers.openai import OpenAI
+from modelgpt_edge.requirement.drivers.opening import open_driver
 
 TASK = "who is going to walk away? mind how long they are here"
 FACTS = {

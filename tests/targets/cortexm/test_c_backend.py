@@ -18,6 +18,8 @@ APT = "sudo apt install gcc-arm-none-eabi"
 
 
 class OneChild:
+    front = "packed"
+
     def __init__(self, child):
         self.child = child
 

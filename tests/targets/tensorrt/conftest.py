@@ -35,7 +35,7 @@ def jetson(tmp_path_factory: pytest.TempPathFactory, patients: list[Any]) -> Pat
 
     out = tmp_path_factory.mktemp("jetson") / "patients.edge"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(variants, "keep_best", lambda forms: forms)
+        patch.setattr(variants, "keep_best", lambda forms, fetched: forms)
         patch.setattr("modelgpt_edge.architecture.architecture.SIZES", (80, 0))
         return modelgpt_edge.build("predict the outcome", patients, out=out, draws=1, target="jetson", generator="floor").path
 

@@ -1,0 +1,1 @@
+"""Image templates: backbones found, written as ONNX graphs, and run."""

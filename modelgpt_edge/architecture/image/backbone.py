@@ -1,0 +1,91 @@
+"""A backbone at work: pictures in, channels out, by ONNX Runtime on the graph that a package will carry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from modelgpt_edge.architecture.image.convolutions import PICTURE, Convolutions, Ranges
+from modelgpt_edge.architecture.image.efficientnet import add_efficientnet, widths
+from modelgpt_edge.architecture.image.files import BackboneFiles
+from modelgpt_edge.child import Floats
+from modelgpt_edge.onnx_nodes import Graph
+from modelgpt_edge.targets.onnxruntime import open_session
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A backbone with its weights at hand."""
+
+    files: BackboneFiles
+    weights: Mapping[str, Floats] = field(repr=False)
+    _sessions: dict[int, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(files: BackboneFiles) -> Backbone:
+        """Read a backbone's weights."""
+        return Backbone(files, files.weights())
+
+    @property
+    def classifier(self) -> Floats:
+        """Rows (1000, D) of ImageNet's classes on the last layer's channels."""
+        return self.weights["_fc.weight"]
+
+    def add_to(
+        self, graph: Graph, pixels: str, size: int, precision: str, stages: bool, ranges: Ranges | None = None
+    ) -> tuple[str, ...]:
+        """Add it to a graph, see `add_efficientnet`; `ranges`, by `calibrate`, are needed by int8."""
+        convolutions = Convolutions(precision, ranges or {})
+        return add_efficientnet(graph, pixels, size, self.files.shape, self.weights, convolutions, stages)
+
+    def channels(
+        self, pictures: NDArray[np.uint8], *, progress: Callable[[float], None] = lambda share: None
+    ) -> tuple[Floats, ...]:
+        """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of the stages before it (N, 2 C) each."""
+        size = pictures.shape[1]
+        if size not in self._sessions:
+            self._sessions[size] = open_session(self._model(size).SerializeToString(), os.cpu_count() or 1)
+        made = tuple(np.empty((len(pictures), width), np.float32) for width in widths(self.files.shape))
+        for start in range(0, len(pictures), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            for whole, got in zip(made, self._sessions[size].run(None, {"pixels": pictures[part]})):
+                whole[part] = got
+            progress(min(1.0, (start + AT_ONCE) / len(pictures)))
+        return made
+
+    def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
+        """Least and largest value of every activation on pictures (N, S, S, 3), N at least 1."""
+        model = self._model(pictures.shape[1])
+        clipped = {node.input[0] for node in model.graph.node if node.op_type == "Clip"}
+        names = [
+            node.output[0]
+            for node in model.graph.node
+            if node.op_type in ("Conv", "Clip", "Add") and node.output[0] not in clipped
+        ]
+        asked = []
+        for name in names:
+            for op in ("ReduceMin", "ReduceMax"):
+                asked.append(f"{name}:{op}")
+                model.graph.node.append(helper.make_node(op, [name], [asked[-1]], axes=[1, 2, 3], keepdims=0))
+                model.graph.output.append(helper.make_tensor_value_info(asked[-1], TensorProto.FLOAT, None))
+        session = open_session(model.SerializeToString(), os.cpu_count() or 1)
+        parts = [session.run(asked, {"pixels": pictures[i : i + AT_ONCE]}) for i in range(0, len(pictures), AT_ONCE)]
+        every = [np.concatenate(part) for part in zip(*parts)]
+        found = {name: (float(low.min()), float(high.max())) for name, low, high in zip(names, every[::2], every[1::2])}
+        return {PICTURE: (-1.0, 1.0), **found}
+
+    def _model(self, size: int) -> onnx.ModelProto:
+        graph = Graph("modelgpt_edge_backbone")
+        names = self.add_to(graph, graph.input("pixels", "uint8", size, size, 3), size, "fp32", stages=True)
+        for place, (name, width) in enumerate(zip(names, widths(self.files.shape))):
+            graph.output(name, f"channels{place}", "float32", width)
+        return graph.model("")

@@ -1,0 +1,48 @@
+"""The build report of a model of pictures as text; what it shares with a table's is written there."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from modelgpt_edge.commands.build_text import checks_line, resolved, scores_table, variants_table
+from modelgpt_edge.commands.build_texts import classes_line
+from modelgpt_edge.requirement.wording import clean
+
+HOW = {
+    "words": "classes' names alone",
+    "linear": "pictures alone",
+    "floor": "pictures, with classes' names as their prior",
+    "stages": "the same, on several stages of the backbone",
+}
+
+
+def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
+    """What `build` prints of a model of pictures: its report for people.
+
+    Args:
+        asked: the targets as they were named, to show what an alias stands for.
+    """
+    requirement, architecture, generator = report["requirement"], report["architecture"], report["generator"]
+    measured = report["score"]["value"] is not None
+    about = f"{architecture['size']} x {architecture['size']} pixels, {architecture['parameters']:,} parameters"
+    made = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
+    if generator["losses"]:
+        others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
+        made += f": log loss on held-out pictures {generator['losses'][generator['name']]:.4f}, {others}"
+    lines = [
+        f"Requirement   {requirement['sentence']}",
+        f"Classes       {classes_line(requirement['classes'])}; {requirement['label_because']}",
+        f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
+        f"Architecture  {architecture['template']} {architecture['encoder']}: {about}",
+        f"Generator     {made}",
+        "",
+        *([scores_table(report, "pictures without names"), ""] if measured else []),
+        variants_table(report),
+        "",
+        f"Checks        {checks_line(report)}",
+        *(f"Note          {clean(note, 500)}" for note in report["notes"]),
+        f"Package       {report['package']} in {report['seconds']:.1f} s; its story is MODEL_CARD.md",
+        f"Next          modelgpt-edge predict {shlex.quote(report['package'])} PICTURE.jpg",
+    ]
+    return "\n".join(lines)

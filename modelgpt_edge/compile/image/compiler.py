@@ -1,0 +1,71 @@
+"""The compiler's entry for models of pictures: a backbone and an emitted head in, gated artefacts out, nothing written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.child import Floats
+from modelgpt_edge.compile.candidate import Probe
+from modelgpt_edge.compile.compiler import Compiled, Examined, compile_examined
+from modelgpt_edge.compile.image.source import PictureSource, picture_graph
+from modelgpt_edge.errors import GateError
+from modelgpt_edge.gate import compare, require
+from modelgpt_edge.golden import Golden
+from modelgpt_edge.limits import Limits
+from modelgpt_edge.targets.onnxruntime import executor_of, open_session
+from modelgpt_edge.targets.target import Target
+
+# A backbone takes milliseconds a picture, and seconds in an emulator: few real pictures, and hard ones beside them.
+REAL_PICTURES, PROBED = 6, 128
+
+
+def compile_pictures(
+    source: PictureSource,
+    pictures: NDArray[np.uint8],
+    channels: Sequence[Floats],
+    labels: NDArray[np.int32],
+    targets: tuple[Target, ...],
+    limits: Limits,
+    backends: Sequence[str] = (),
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+) -> Compiled:
+    """Compile a model of pictures for targets and pass every kept artefact through the gate.
+
+    Args:
+        pictures: (N, S, S, 3) of the user; samples where there are none. For golden rows and measurement.
+        channels: what the backbone says of them; labels: class positions (N,).
+        limits, backends: as for `compile_child`; raises as it does.
+    """
+    for name, array in (("weight", source.head.weight), ("bias", source.head.bias)):
+        if not np.isfinite(array).all():
+            what = f"the numeric gate failed at hop 'emit': head {name} holds NaN or infinite values"
+            raise GateError(what, where="gate", cure="Please report the classes and this message.")
+    pick = np.unique(np.linspace(0, len(labels) - 1, min(REAL_PICTURES, len(labels))).astype(np.intp))
+    hard = hard_pictures(source.size)
+    outputs = np.concatenate(
+        [source.probabilities([c[pick] for c in channels]), source.probabilities(source.backbone.channels(hard))]
+    )
+    golden = Golden(
+        np.zeros((len(outputs), 0), np.float32),
+        np.zeros((len(outputs), 0), object),
+        outputs,
+        pictures=np.concatenate([pictures[pick], hard]),
+    )
+    truth = picture_graph(source, "fp32", with_label=True).SerializeToString()
+    got = executor_of(open_session(truth)).run(golden.numbers, source.inputs(golden))
+    hops = [compare("onnx", golden.outputs, got, "fp32")]
+    require(hops)
+    spread = np.unique(np.linspace(0, len(labels) - 1, min(PROBED, len(labels))).astype(np.intp))
+    nothing = np.zeros((len(spread), 0), np.float32)
+    reference = source.probabilities([c[spread] for c in channels])
+    probe = Probe(nothing, pictures[spread], nothing, reference, labels[spread])
+    return compile_examined(Examined(source, probe, golden, truth, hops), targets, limits, backends, progress)
+
+
+def hard_pictures(size: int) -> NDArray[np.uint8]:
+    """Black, white, and noise (3, S, S, 3): what a camera gives with its lid on, in the sun, and without a signal."""
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    return np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])

@@ -1,0 +1,143 @@
+"""What goes into the package of a model of pictures: its manifest, its model card, and every file's content by its path."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from modelgpt_edge.compile.card import safe, score_lines, variant_lines
+from modelgpt_edge.compile.compiler import Compiled
+from modelgpt_edge.compile.contents import TOOLS, sealed_files
+from modelgpt_edge.compile.image.source import PictureSource
+from modelgpt_edge.compile.picture import draw_report
+from modelgpt_edge.manifest import CARD, REPORT, Manifest, Variant
+from modelgpt_edge.parameters.image.generate import PicturesGenerated
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.text_head import HEAD
+
+SHEET = "predictions.png"
+MOST_CLASSES = 10
+HOW = {
+    "words": "the classes' names, by where a classifier of ImageNet would put them",
+    "linear": "a multinomial logistic head on what the backbone says of the pictures, solved to convergence",
+    "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
+    "stages": "the same, with what earlier stages of the backbone say beside the last one",
+}
+
+
+def describe_pictures(
+    requirement: Requirement,
+    source: PictureSource,
+    generated: PicturesGenerated,
+    compiled: Compiled,
+    seed: int,
+    chosen_by: str,
+) -> Manifest:
+    """The manifest of a build, checksums not yet in it.
+
+    Args:
+        chosen_by: who chose the generator: ``guard``, ``user``, or ``words`` where there was nothing to choose by.
+    """
+    kept = [c for c in compiled.candidates if c.kept]
+    schema, files = requirement.schema, source.backbone.files
+    names = tuple(c.name for c in schema.columns)
+    return Manifest(
+        requirement=requirement,
+        columns=names,
+        inputs=names,
+        vocabularies=(),
+        classes=schema.classes,
+        architecture={
+            "template": "backbone",
+            "encoder": files.name,
+            "encoder_sha256": files.sha256,
+            "size": source.size,
+            "stages": len(source.space.blocks) - 1,
+            "parameters": files.shape.parameters + source.head.weight.size + source.head.bias.size,
+            "macs": files.shape.macs(source.size),
+            "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
+        },
+        generator={
+            "name": generated.generator,
+            "losses": generated.losses,
+            "strength": None if generated.strength is None else asdict(generated.strength),
+            "chosen_by": chosen_by,
+            "finetune": None,
+        },
+        score=asdict(generated.scores),
+        seed=seed,
+        variants=tuple(Variant(c.target, c.backend, c.precision, c.path, c.front, c.checked, c.bytes) for c in kept),
+        versions={"python": platform.python_version(), **{tool: version(tool) for tool in (*TOOLS, "pillow")}},
+    )
+
+
+def picture_package_files(
+    manifest: Manifest, generated: PicturesGenerated, compiled: Compiled, sheet: bytes | None, notes: Sequence[str]
+) -> dict[str, bytes]:
+    """Contents of the package by path, the manifest with their checksums last.
+
+    Args:
+        sheet: a contact sheet of predictions as PNG; None where there is no picture to show.
+    """
+    own = {HEAD: generated.head.to_bytes(manifest.classes), CARD: _card(manifest, sheet is not None, notes).encode()}
+    if len(generated.truth):
+        label = manifest.requirement.schema.label.name
+        own[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, label).encode()
+    if sheet is not None:
+        own[SHEET] = sheet
+    checks: dict[str, Any] = {"generation_seconds": generated.seconds, "frontier": []}
+    return sealed_files(manifest, own, compiled, checks)
+
+
+def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
+    """MODEL_CARD.md: the manifest in words, for people."""
+    score: Mapping[str, Any] = manifest.score["child"]
+    measured = score["value"] is not None
+    pictures = [f"![Held-out predictions]({REPORT})", ""] if measured else []
+    if shown:
+        pictures += [f"![The surest and the worst held-out predictions]({SHEET})", ""]
+    unmeasured = ["It was built without pictures, so nothing is known of how good it is: try it on some whose class you know."]
+    architecture, generator = manifest.architecture, manifest.generator
+    names = ", ".join(safe(name) for name in manifest.classes[:MOST_CLASSES])
+    more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
+    told = [f"{safe(name)}: {safe(meaning, 300)}" for name, meaning in manifest.requirement.meanings.items()]
+    size = architecture["size"]
+    return "\n".join(
+        [
+            f"# Tells {safe(manifest.requirement.schema.label.name)} of pictures",
+            "",
+            safe(manifest.requirement.sentence, 400),
+            "",
+            *pictures,
+            "## How good it is",
+            "",
+            *(score_lines(manifest, "pictures without the classes' names") if measured else unmeasured),
+            "",
+            "## What it takes and gives",
+            "",
+            f"Pictures of any size, kind and mode; each is squashed to {size} x {size} pixels. On a device the model takes "
+            f"those as bytes, height x width x red, green and blue. It gives one of {len(manifest.classes)} classes "
+            f"({names}{more}) and a probability for each.",
+            *(["", "What the classes mean:", "", *(f"* {line}" for line in told)] if told else []),
+            "",
+            "## How it was made",
+            "",
+            f"* Generator: {generator['name']} (seed {manifest.seed}): {HOW[generator['name']]}; nothing was trained for it.",
+            f"* Architecture: {architecture['template']} {safe(architecture['encoder'])}, {architecture['parameters']:,} "
+            f"parameters, {architecture['macs'] / 1e6:,.0f} million multiply-accumulates a picture.",
+            "",
+            "## Variants",
+            "",
+            *variant_lines(manifest),
+            "",
+            "## What to mind",
+            "",
+            "* A picture that belongs to no class is given one all the same: look at its probability.",
+            "* The backbone learnt from ImageNet's photographs, with what they show and what they don't.",
+            *(f"* {safe(note, 500)}" for note in notes),
+            "",
+        ]
+    )

@@ -1,0 +1,133 @@
+"""A backbone and a head in the forms that backends take: one graph from the pixels of pictures to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from modelgpt_edge.architecture.image.backbone import Backbone
+from modelgpt_edge.architecture.image.convolutions import Ranges
+from modelgpt_edge.child import Child, Floats, Ints
+from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.golden import Golden
+from modelgpt_edge.onnx_nodes import Graph
+from modelgpt_edge.parameters.image.space import LEAST, Block, Space
+from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
+from modelgpt_edge.targets.target import Target
+from modelgpt_edge.text_head import TextHead
+
+ML = "ai.onnx.ml"
+# Pictures that activation ranges are found on.
+CALIBRATED = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PictureSource:
+    """What is compiled.
+
+    Attributes:
+        size: pixels of a side of what goes in.
+        calibration: pictures (N, S, S, 3) that int8's ranges are found on.
+        tight: whether the device's storage is limited, so that halved weights are worth a form.
+        version: of the project, named in every graph as its producer.
+    """
+
+    backbone: Backbone
+    space: Space
+    head: TextHead
+    classes: tuple[str, ...]
+    size: int
+    calibration: NDArray[np.uint8]
+    tight: bool
+    version: str
+    _made: dict[str, bytes] = field(default_factory=dict, repr=False)
+    front = "pixels"
+    emulated_rows = 2
+
+    @property
+    def child(self) -> Child:
+        """There is none: backends that ask for one don't take the front ``pixels``."""
+        raise TypeError("a model of pictures is no table's child")
+
+    @property
+    def texts(self) -> TextFacts:
+        """There are none: backends that ask for them take the front ``tokens``."""
+        raise TypeError("a model of pictures takes no texts")
+
+    @property
+    def pixels(self) -> PixelNetwork:
+        """None yet: a backbone has layers that no small device runs."""
+        what = f"{self.backbone.files.name} has layers that no microcontroller runs"
+        cure = "Build for a target such as x86 or raspberry-pi-5."
+        raise TargetUnavailableError(what, where="the C form", cure=cure)
+
+    @property
+    def beside(self) -> Mapping[str, bytes]:
+        """Nothing: all but reading the picture is in the graph."""
+        return {}
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Ranges of the backbone's activations, found once."""
+        return self.backbone.calibrate(self.calibration[:CALIBRATED])
+
+    def onnx(self, front: str, precision: str) -> bytes:
+        """The graph as bytes, made once; see `targets.backend.Source`."""
+        if front != self.front:
+            raise ValueError(f"a model of pictures has no front {front!r}")
+        if precision not in self._made:
+            self._made[precision] = picture_graph(self, precision, with_label=False).SerializeToString()
+        return self._made[precision]
+
+    def precisions(self, target: Target, backend: Backend) -> list[str]:
+        """What convolutions are worth on a device: ranges that are fixed beforehand, not found for each picture."""
+        wanted = ("fp32", "int8", "fp16") if self.tight else ("fp32", "int8")
+        return [p for p in wanted if p in backend.precisions]
+
+    def inputs(self, golden: Golden) -> Ints:
+        """See `Compilable`."""
+        assert golden.pictures is not None, "golden rows of a model of pictures are pictures"
+        return golden.pictures
+
+    def probabilities(self, channels: Sequence[Floats]) -> Floats:
+        """The reference (N, K): space and head in numpy, on what the backbone said in fp32."""
+        return self.head.probabilities(self.space.of(channels))
+
+
+def picture_graph(source: PictureSource, precision: str, with_label: bool) -> onnx.ModelProto:
+    """``pixels`` [N, S, S, 3] uint8 to ``probabilities`` [N, K], and ``label`` [N] where asked for."""
+    graph = Graph("modelgpt_edge_pictures")
+    pixels = graph.input("pixels", "uint8", source.size, source.size, 3)
+    stages = len(source.space.blocks) > 1
+    ranges = source.ranges if precision == "int8" else None
+    channels = source.backbone.add_to(graph, pixels, source.size, precision, stages, ranges)
+    parts = [_block(graph, value, block) for value, block in zip(channels, source.space.blocks)]
+    embedding = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
+    weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
+    scores = graph.add("Gemm", embedding, weight, bias, name="scores")
+    if with_label:
+        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
+        places = list(range(len(source.classes)))
+        name = graph.add(
+            "LabelEncoder", best, domain=ML, keys_int64s=places, values_strings=list(source.classes), default_string=""
+        )
+        graph.output(name, "label", "string")
+    graph.output(graph.add("Softmax", scores, axis=1), "probabilities", "float32", len(source.classes))
+    return graph.model(source.version)
+
+
+def _block(graph: Graph, value: str, block: Block) -> str:
+    """A stage's channels [N, D] as `Block.of` has them."""
+    if block.root:
+        value = graph.add("Sqrt", graph.add("Relu", value))
+    moved = graph.add("Sub", value, graph.constant("mean", block.mean))
+    if not (block.scale == 1).all():
+        moved = graph.add("Mul", moved, graph.constant("scale", block.scale))
+    length = graph.add("Max", graph.add("ReduceL2", moved, axes=[1], keepdims=1), graph.constant("least", np.float32(LEAST)))
+    share = graph.add("Div", graph.constant("weight", np.float32(block.weight)), length)
+    return graph.add("Mul", moved, share)

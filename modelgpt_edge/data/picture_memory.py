@@ -1,0 +1,109 @@
+"""Pictures that the caller holds: a dict of classes, pairs of picture and label, or without classes just pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.data.picture_set import PictureEntry, PictureSet, is_image, is_picture, label_words
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.pictures.read import Picture
+
+NAME = "the pictures"
+_CURE = (
+    'Give pairs of a picture and its label, or a dict such as {"cat": [...], "dog": [...]}; '
+    "a picture is a path, bytes, a Pillow image or an array (height, width, channels)."
+)
+
+
+def open_picture_memory(source: object, labelled: bool) -> PictureSet:
+    """Pictures in memory as a set; classes are dropped where not `labelled`.
+
+    Args:
+        source: a dict of class and pictures, or pairs of picture and label; where not `labelled` also pictures alone: one, a
+            list of them, or an array (N, H, W) or (N, H, W, C).
+
+    Raises:
+        InputError: it is something else, or holds no picture.
+    """
+    if isinstance(source, Mapping):
+        entries = tuple(_of_classes(source))
+    elif is_pairs(source):
+        entries = tuple(_of_pairs(source))
+    else:
+        entries = tuple(_entry(f"picture {place}", None, item) for place, item in enumerate(_several(source, NAME), 1))
+    if not entries:
+        raise InputError("there are no pictures", where=NAME, cure=_CURE)
+    if not labelled:
+        return PictureSet(NAME, tuple(PictureEntry(entry.name, None, entry.content) for entry in entries))
+    known = tuple(entry for entry in entries if entry.label is not None)
+    if not known:
+        raise InputError("these pictures have no classes", where=NAME, cure=_CURE)
+    left = len(entries) - len(known)
+    return PictureSet(NAME, known, (f"Left out for want of a label: {left:,} of {len(entries):,} pictures.",) if left else ())
+
+
+def is_pairs(source: object) -> bool:
+    """Whether this is a list of pairs of a picture and a label, told by its first item."""
+    if not isinstance(source, (list, tuple)) or not source:
+        return False
+    first = source[0]
+    return isinstance(first, (list, tuple)) and len(first) == 2 and is_picture(first[0])
+
+
+def is_classes(source: object) -> bool:
+    """Whether this is a dict of class and pictures, and not one of a table's columns: every value holds pictures."""
+    return isinstance(source, Mapping) and bool(source) and all(map(_holds_pictures, source.values()))
+
+
+def _holds_pictures(value: object) -> bool:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "buif":
+        return value.ndim >= 3
+    return (isinstance(value, (list, tuple)) and (not value or is_picture(value[0]))) or is_image(value)
+
+
+def _of_classes(source: Mapping[Any, Any]) -> Iterator[PictureEntry]:
+    for key, word in zip(source, label_words(list(source))):
+        if word is None:
+            raise InputError("a class has no name", where=NAME, seen=key, cure="Give each class a name.")
+        pictures = _several(source[key], f"class {word!r}")
+        if not len(pictures):
+            cure = "Give pictures of it, or leave it out; a class without pictures can be named by `classes`."
+            raise InputError("a class has no pictures", where=NAME, seen=word, cure=cure)
+        for place, item in enumerate(pictures, 1):
+            yield _entry(f"{word}, picture {place}", word, item)
+
+
+def _of_pairs(source: Any) -> Iterator[PictureEntry]:
+    odd = next((i for i, pair in enumerate(source) if not isinstance(pair, (list, tuple)) or len(pair) != 2), None)
+    if odd is not None:
+        raise InputError("this is no pair of a picture and a label", where=f"{NAME}, item {odd + 1}", cure=_CURE)
+    labels = label_words([pair[1] for pair in source])
+    for place, (pair, word) in enumerate(zip(source, labels), 1):
+        yield _entry(f"picture {place}", word, pair[0])
+
+
+def _several(source: object, where: str) -> Sequence[Any] | NDArray[Any]:
+    """The pictures of a list or an array; an array (A, B, 1 | 3 | 4) is one picture, and any other of three axes several."""
+    if isinstance(source, np.ndarray) and source.dtype != object:
+        one = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
+        return source[None] if one else source
+    if isinstance(source, (list, tuple)) or (isinstance(source, np.ndarray) and source.ndim == 1):
+        return source
+    if is_picture(source):
+        return [source]
+    raise InputError("these are no pictures", where=where, seen=type(source).__name__, cure=_CURE)
+
+
+def _entry(name: str, label: str | None, item: Any) -> PictureEntry:
+    if not is_picture(item) and not isinstance(item, str):
+        raise InputError("this is no picture", where=name, seen=type(item).__name__, cure=_CURE)
+    return PictureEntry(name if not isinstance(item, str) else item, label, partial(_given, item))
+
+
+def _given(item: Picture) -> Picture:
+    return item

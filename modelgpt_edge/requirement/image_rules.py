@@ -1,0 +1,81 @@
+"""The rules for tasks about pictures: classes from folders, options, or both; limits and devices from the task's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.classes_asked import require_two
+from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.rules import choose_targets
+from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
+from modelgpt_edge.schema import Column, Schema
+
+IMAGE, LABEL = "image", "label"
+SHOWN_CLASSES = 4
+# Words by which people ask for a model of pictures, in the languages that the rules read limits in.
+SPOKEN = re.compile(
+    r"\b(pictures?|photos?|photographs?|images?|camera|webcam|snapshots?|bilder?n?|fotos?|kamera|image|caméra|im[aá]gen(es)?|"
+    r"c[aá]mara|fotografie|immagin[ei]|fotocamera)\b|图片|照片|图像|相机|摄像头",
+    re.IGNORECASE,
+)
+
+
+def speaks_of_pictures(task: str) -> bool:
+    """Whether a task without data is about pictures, by its words."""
+    return bool(SPOKEN.search(task))
+
+
+def write_picture_requirement(request: Request, found: Sequence[str], pictures: int, notes: Sequence[str]) -> Requirement:
+    """Understand a request about pictures.
+
+    Args:
+        found: classes of the data, empty where there is none; pictures: how many there are; notes: on how they were read.
+
+    Raises:
+        InputError: there is one class, or too many, or options don't fit.
+    """
+    if request.kind is not None and request.kind.strip().casefold() != "classification":
+        cure = "Leave out --kind: pictures are told apart by classes."
+        raise InputError("pictures are classified, nothing else", where="--kind", seen=request.kind, cure=cure)
+    without = [name for name in request.classes if name not in set(found)]
+    every = (*found, *without)
+    require_two(dict.fromkeys(every, ""))
+    names = tuple(request.classes) if set(request.classes) == set(every) else every
+    told = list(notes)
+    if without and found:
+        known = spoken([shown(name) for name in without[:5]])
+        told.append(f"No picture of {known}{' and others' if len(without) > 5 else ''}: served by what the name says.")
+    schema = Schema(
+        columns=(Column(IMAGE, "image", "pictures come in by this name"),),
+        label=Column(LABEL, "category", "names of classes"),
+        label_because="classes are the names of folders, or of the label's column" if found else "--classes names the classes",
+        kind="classification",
+        kind_because="pictures are classified",
+        classes=names,
+    )
+    limits, limit_notes = read_limits(request.task)
+    devices, device_notes = find_devices(request.task)
+    targets, target_notes = choose_targets(request.targets, devices)
+    return Requirement(
+        sentence=_sentence(request.task, names, pictures),
+        modality="image",
+        schema=schema,
+        limits=limits.overruled(request.limits),
+        targets=targets,
+        mentioned_target=next(iter(devices), None),
+        notes=(*told, *limit_notes, *device_notes, *target_notes),
+        driver="rules",
+        meanings={name: meaning for name, meaning in request.classes.items() if meaning},
+    )
+
+
+def _sentence(task: str, classes: Sequence[str], pictures: int) -> str:
+    few = [shown(name, 24) for name in classes[:SHOWN_CLASSES]]
+    told = spoken(few, "or") if len(few) == len(classes) else f"one of {len(classes)} classes such as {spoken(few[:2])}"
+    seen = counted(pictures, "picture") if pictures else "no pictures, by the classes' names alone"
+    return f"Classify each picture as {told} ({seen}), to {clean(task, 120).rstrip('.') or 'sort pictures'}."[:300]

@@ -1,0 +1,171 @@
+"""Pictures in, package out, by the command line as a user calls it; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import modelgpt_edge
+from tests.image.conftest import CLASSES, coloured
+
+
+@pytest.fixture
+def pictures(write_pictures, tmp_path):
+    return write_pictures(tmp_path / "pictures", 6)
+
+
+@pytest.fixture
+def build(cli, small_file, tmp_path):
+    def run(*options):
+        asked = ("--task", "tell the colour of a picture", "--encoder", small_file, "--out", tmp_path / "m.edge", "--json")
+        return cli("build", *asked, *options)
+
+    return run
+
+
+def test_folders_make_a_checked_model_that_predicts(build, cli, pictures, write_pictures, tmp_path):
+    ran = build("--data", pictures)
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["requirement"]["modality"] == "image"
+    assert report["requirement"]["classes"] == list(CLASSES)
+    assert report["architecture"]["template"] == "backbone"
+    assert all(check["passed"] for check in report["checks"])
+    assert report["score"]["value"] > 0.9
+    asked = write_pictures(tmp_path / "asked", 3, seed=100)
+    ran = cli("predict", tmp_path / "m.edge", asked, "--json")
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    assert [row["picture"] for row in said] == [f"{name}/{i}.png" for name in CLASSES for i in range(3)]
+    assert np.mean([row["picture"].startswith(row["label"]) for row in said]) > 0.8
+    assert cli("verify", tmp_path / "m.edge").code == 0
+    sheet = Image.open(tmp_path / "m.edge" / "predictions.png")
+    assert min(sheet.size) > 100
+    card = (tmp_path / "m.edge" / "MODEL_CARD.md").read_text()
+    assert "# Tells label of pictures" in card
+    assert "predictions.png" in card
+
+
+def test_names_alone_make_a_model_where_the_task_speaks_of_pictures(build, cli, tmp_path):
+    ran = build("--classes", "blue,green,red")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert (report["requirement"]["modality"], report["generator"]["name"]) == ("image", "words")
+    assert report["score"]["value"] is None
+    Image.fromarray(coloured("red", 1)).save(tmp_path / "photo.jpg")
+    ran = cli("predict", tmp_path / "m.edge", tmp_path / "photo.jpg")
+    assert ran.code == 0, ran.err
+    head, line = ran.out.splitlines()
+    assert head == "picture,label,p(blue),p(green),p(red)"
+    assert line.startswith(f"{tmp_path / 'photo.jpg'},")
+
+
+def test_all_forms_of_one_picture_are_the_same(build, pictures, tmp_path):
+    assert build("--data", pictures).code == 0
+    model = modelgpt_edge.load(tmp_path / "m.edge")
+    path = pictures / "red" / "0.png"
+    array = np.asarray(Image.open(path))
+    once = model.predict_proba(path)
+    assert once.shape == (1, 3)
+    for form in (str(path), path.read_bytes(), Image.open(path), array, [path], np.stack([array])):
+        np.testing.assert_array_equal(model.predict_proba(form), once)
+    assert model.predict(pictures).shape == (18,)
+    assert model.predict([path, array]).tolist() == ["red", "red"]
+
+
+def test_the_test_folder_gives_the_score(build, pictures, write_pictures, tmp_path):
+    asked = write_pictures(tmp_path / "asked", 4, seed=50)
+    ran = build("--data", pictures, "--test", asked)
+    assert ran.code == 0, ran.err
+    score = json.loads(ran.out)["score"]
+    assert (score["method"], score["rows"]) == ("the test pictures", 12)
+
+
+def test_unlabelled_pictures_centre_the_model(build, pictures, write_pictures, tmp_path):
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for i in range(5):
+        Image.fromarray(coloured("blue", i)).save(loose / f"{i}.png")
+    assert build("--classes", "blue,green,red").code == 0
+    before = modelgpt_edge.load(tmp_path / "m.edge").predict_proba(pictures)
+    ran = build("--classes", "blue,green,red", "--unlabelled", loose, "--force")
+    assert ran.code == 0, ran.err
+    assert np.abs(modelgpt_edge.load(tmp_path / "m.edge").predict_proba(pictures) - before).max() > 0.01
+
+
+def test_a_class_without_a_picture_is_served_by_its_name(build, pictures):
+    ran = build("--data", pictures, "--classes", "blue,green,red,a yellow banana")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["requirement"]["classes"] == ["blue", "green", "red", "a yellow banana"]
+    assert any("No picture of" in note and "a yellow banana" in note for note in report["notes"])
+
+
+def test_a_limit_on_flash_takes_the_smaller_form(build, pictures):
+    whole = json.loads(build("--data", pictures).out)["architecture"]["bytes"]
+    ran = build("--data", pictures, "--max-flash", f"{whole - 1000}", "--force")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["architecture"]["bytes"] < whole
+    kept = [variant["precision"] for variant in report["variants"] if variant["path"]]
+    assert kept in (["int8"], ["fp16"])
+
+
+def test_the_same_seed_writes_the_same_model(build, pictures, tmp_path):
+    assert build("--data", pictures).code == 0
+    first = (tmp_path / "m.edge" / "model.onnx").read_bytes()
+    assert build("--data", pictures, "--force").code == 0
+    assert (tmp_path / "m.edge" / "model.onnx").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--generator", "trained"], 1, "there is no such generator"),
+        (["--kind", "regression"], 1, "pictures are classified, nothing else"),
+        (["--finetune", "5"], 1, "models of pictures aren't fine-tuned"),
+        (["--modality", "sound"], 1, "there is no such modality"),
+        (["--target", "cortex-m4"], 4, "no microcontroller runs"),
+        (["--max-flash", "1kB"], 5, "fits the budget"),
+        (["--test", "no/such/folder"], 1, "no such"),
+    ],
+)
+def test_what_cannot_be_done_is_told(options, code, says, build, pictures, tmp_path):
+    ran = build("--data", pictures, *options)
+    assert ran.code == code, ran.err
+    assert says in ran.err
+    assert not (tmp_path / "m.edge").exists()
+
+
+def test_one_class_is_refused(build, pictures):
+    for name in CLASSES[1:]:
+        shutil.rmtree(pictures / name)
+    ran = build("--data", pictures)
+    assert ran.code == 1
+    assert "class" in ran.err
+
+
+def test_what_models_of_pictures_cannot_do_yet_is_told(build, cli, pictures, tmp_path):
+    assert build("--data", pictures).code == 0
+    for command, says in (
+        (("embed", tmp_path / "m.edge", "--language", "c", "--out", tmp_path / "app"), "no apps around models of pictures"),
+        (
+            ("refit", tmp_path / "m.edge", "--data", pictures, "--out", tmp_path / "n.edge"),
+            "models of pictures can't be refitted yet",
+        ),
+        (("finalize", tmp_path / "m.edge"), "no TensorRT variant to finalize"),
+    ):
+        ran = cli(*command)
+        assert ran.code == 1, (command, ran.err)
+        assert says in ran.err
+
+
+def test_people_read_a_report(cli, pictures, small_file, tmp_path):
+    ran = cli("build", "--task", "sort", "--data", pictures, "--encoder", small_file, "--out", tmp_path / "m.edge")
+    assert ran.code == 0, ran.err
+    for line in ("Architecture  backbone small: 224 x 224 pixels", "Classes       3: 'blue'", "PICTURE.jpg"):
+        assert line.replace("'", "") in ran.out.replace("'", "")

@@ -1,0 +1,56 @@
+"""The space that heads of pictures are solved in: against the formula in float64, and its corner cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelgpt_edge.parameters.image.space import Space
+
+
+@pytest.fixture
+def channels() -> list[np.ndarray]:
+    draw = np.random.default_rng(0)
+    return [draw.gamma(1.0, size=(7, 5)).astype(np.float32), draw.normal(3, [1, 5], size=(7, 2)).astype(np.float32)]
+
+
+def by_hand(channels: list[np.ndarray], given: list[np.ndarray]) -> np.ndarray:
+    """The definition, in float64."""
+    last, stage = (c.astype(np.float64) for c in channels)
+    asked_last, asked_stage = (c.astype(np.float64) for c in given)
+    left = np.sqrt(asked_last) - np.sqrt(last).mean(0)
+    deviation = stage.std(0)
+    right = (asked_stage - stage.mean(0)) / (deviation + 0.1 * deviation.mean())
+    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (left, right)]
+    return np.concatenate([2 * parts[0], parts[1]], axis=1) / np.sqrt(5)
+
+
+def test_it_is_what_its_definition_says(channels):
+    space = Space.around(channels)
+    assert space.width == 7
+    np.testing.assert_allclose(space.of(channels), by_hand(channels, channels), atol=1e-6)
+    others = [channels[0][:3] * 2, channels[1][:3] - 1]
+    np.testing.assert_allclose(space.of(others), by_hand(channels, others), atol=1e-6)
+
+
+def test_every_picture_has_length_one(channels):
+    for given in (channels, channels[:1]):
+        np.testing.assert_allclose(np.linalg.norm(Space.around(given).of(given), axis=1), 1, rtol=1e-6)
+
+
+def test_stages_that_it_has_no_block_for_are_not_used(channels):
+    last = Space.around(channels[:1])
+    np.testing.assert_array_equal(last.of(channels), last.of(channels[:1]))
+
+
+def test_without_pictures_nothing_is_taken_off(channels):
+    space = Space.around([channels[0][:0]])
+    root = np.sqrt(channels[0])
+    np.testing.assert_allclose(space.of(channels), root / np.linalg.norm(root, axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_a_picture_that_lies_at_the_mean_and_channels_that_never_change_are_finite(channels):
+    same = [np.repeat(c[:1], 4, axis=0) for c in channels]
+    made = Space.around(same).of(same)
+    assert np.isfinite(made).all()
+    assert np.abs(made).max() < 1
