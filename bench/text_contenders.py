@@ -136,11 +136,23 @@ def frozen_features(encoder: TextEncoder, rows: Texts) -> np.ndarray:
 
 
 def _ours(task: Task) -> Fit:
+    return _generated(task, None)
+
+
+def _floor(task: Task) -> Fit:
+    """Without LoRA: what ships where there is none, but for a guard that may leave the words out."""
+    if task.rows.pairs is not None:
+        return _generated(task, "linear")
+    return _generated(task, "floor" if task.rows.texts else "words")
+
+
+def _generated(task: Task, generator: str | None) -> Fit:
     from modelgpt_edge.parameters.text.generate import generate_text
 
     rows = task.rows
     start = time.perf_counter()
-    made = generate_text(open_encoder(), rows.texts, rows.labels, task.classes, {}, task.seed, pairs=rows.pairs)
+    options = {"generator": generator, "pairs": rows.pairs}
+    made = generate_text(open_encoder(), rows.texts, rows.labels, task.classes, {}, task.seed, **options)
     seconds = time.perf_counter() - start
 
     def probabilities(asked: Asked) -> np.ndarray:
@@ -148,6 +160,22 @@ def _ours(task: Task) -> Fit:
         return made.head.probabilities(own.embed(asked.rows.texts, asked.rows.pairs) if own.adapted else asked.embeddings)
 
     return Fit(probabilities, seconds, {"generator": made.generator})
+
+
+def _tiny(task: Task) -> Fit:
+    """The tiny model of the encoder's words, whose pieces are in the user's cache from the warm-up on."""
+    from modelgpt_edge.parameters.text.generate import generate_text
+    from modelgpt_edge.text_templates import tiny_template
+
+    rows = task.rows
+    start = time.perf_counter()
+    columns = [rows.texts] if rows.pairs is None else [rows.texts, rows.pairs]
+    template = tiny_template(open_encoder(), columns, rows.labels, task.classes, {}, None, task.seed, lambda stage, share: None)
+    options = {"pairs": rows.pairs, "menu": template.menu, "afresh": template.afresh}
+    made = generate_text(template.encoder, rows.texts, rows.labels, task.classes, {}, task.seed, **options)
+    seconds = time.perf_counter() - start
+    facts = {"generator": made.generator, "encoder": made.encoder.files.name}
+    return Fit(lambda asked: made.head.probabilities(made.encoder.embed(asked.rows.texts, asked.rows.pairs)), seconds, facts)
 
 
 def _frozen(task: Task) -> Fit:
@@ -280,9 +308,12 @@ def _tuned(low_rank: bool) -> Callable[[Task], Fit]:
 
 SKLEARN = ("sklearn",), ("scikit-learn",)
 TORCH = ("torch", "transformers")
-OURS = TextContender("ours", "modelgpt-edge", _ours, (), ("modelgpt-edge", "onnxruntime"), words=True)
+OWN = (), ("modelgpt-edge", "onnxruntime")
+OURS = TextContender("ours", "modelgpt-edge", _ours, *OWN, words=True)
 CONTENDERS = (
     OURS,
+    TextContender("floor", "modelgpt-edge, without LoRA", _floor, *OWN, words=True),
+    TextContender("tiny", "modelgpt-edge, tiny (1 MB)", _tiny, *OWN, words=True),
     TextContender("frozen", "frozen encoder + logistic regression", _frozen, *SKLEARN),
     TextContender("frozen-cv", "frozen encoder + logistic regression, C by cross-validation", _frozen_tuned, *SKLEARN),
     TextContender("tfidf", "TF-IDF + logistic regression", _tfidf, *SKLEARN),

@@ -145,6 +145,21 @@ def test_the_real_encoder_runs_in_a_page_in_both_precisions(real, questions):
     assert {c.checked for c in forms.values()} == {RUNS_EMULATED}
     assert all(c.passed for c in forms.values())
     assert forms["int8-dynamic"].bytes < 0.3 * forms["fp32"].bytes
+    assert forms["int8-dynamic"].kept or forms["int8-dynamic"].because, "and it is told why where it isn't"
+
+
+@pytest.mark.parametrize("target", ["browser", "raspberry-pi-5"])
+def test_a_tiny_model_is_the_same_on_devices(target, tiny_encoder, questions, tmp_path):
+    out = tmp_path / "tiny.edge"
+    built = modelgpt_edge.build("route questions", questions, encoder=f"tiny:{tiny_encoder}", target=target, out=out)
+    (kept,) = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["variants"]
+    assert (kept["precision"], kept["status"]) == ("fp32", "runs under an emulator")
+    assert all(check["passed"] for check in built.report["checks"])
+    if target == "browser":
+        asked = [row["text"] for row in questions[::5]] + list(TEXTS)
+        model, page = modelgpt_edge.load(out, "model"), InChromium((out / kept["path"]).joinpath)
+        got = [list(p["probabilities"].values()) for p in page.predict(asked)]
+        np.testing.assert_allclose(got, model.predict_proba(asked), atol=1e-5)
 
 
 def _solved(real: Any, texts: list[str], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
