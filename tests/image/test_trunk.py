@@ -9,13 +9,17 @@ import onnx
 import pytest
 import torch  # noqa: TID251 - the reference
 from safetensors.numpy import save
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 from torch.nn import functional  # noqa: TID251
 
-from modelgpt_edge.architecture.image.trunk import FORMAT, Trunk
+from modelgpt_edge.architecture.image.trunk import FORMAT, SHIPPED, Trunk
 from modelgpt_edge.architecture.image.trunk_shape import TINY, Step, TrunkShape, separable
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.network import centred
 from modelgpt_edge.onnx_nodes import Graph
+from modelgpt_edge.pictures.read import read_picture
 from modelgpt_edge.targets.backend import PixelNetwork
 from modelgpt_edge.targets.cortexm.host import open_on_host
 from modelgpt_edge.targets.cortexm.network import emit_pixels
@@ -174,3 +178,27 @@ def test_a_file_that_is_no_trunk_is_named(damage, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(PackageError, match="can't be read"):
         Trunk.read(tmp_path / "nowhere")
+
+
+def test_what_ships_is_small_and_tells_its_story():
+    trunk = Trunk.shipped()
+    assert SHIPPED.stat().st_size < 1_000_000
+    assert trunk.shape == TINY
+    assert trunk.shape.parameters == sum(array.size for array in trunk.weights.values()) <= 80_000
+    assert {"data", "seed", "steps", "pictures", "seconds", "scores"} <= trunk.story.keys()
+    assert trunk.story["steps"] == "8000"
+
+
+def test_what_ships_beats_pixels_on_pictures_that_it_never_saw():
+    """scikit-learn's digits, twenty of each: a logistic regression on the features against one on the pixels."""
+    data = load_digits()
+    levels = np.stack([read_picture(np.rint(image * (255 / 16)).astype(np.uint8), 32) for image in data.images])
+    order = np.random.default_rng(0).permutation(len(levels))
+    learnt = np.concatenate([order[data.target[order] == k][:20] for k in range(10)])
+    asked = np.setdiff1d(order, learnt)
+    right = []
+    for values in (Trunk.shipped().features(levels), levels[..., 0].reshape(len(levels), -1) / 255):
+        scaled = (values - values[learnt].mean(0)) / (values[learnt].std() + 1e-9)
+        model = LogisticRegression(C=0.1, max_iter=500).fit(scaled[learnt], data.target[learnt])
+        right.append(balanced_accuracy_score(data.target[asked], model.predict(scaled[asked])))
+    assert right[0] > right[1] + 0.03
