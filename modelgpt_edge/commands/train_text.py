@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from modelgpt_edge.commands.printing import print_json, progress_bar, size
+from modelgpt_edge.commands.printing import progress_bar
+from modelgpt_edge.commands.train_leg import print_leg
 from modelgpt_edge.errors import TargetUnavailableError
-
-if TYPE_CHECKING:
-    from modelgpt_edge.training.text.figures import TextLeg
 
 
 def train_texts(
@@ -44,23 +40,6 @@ def train_texts(
             say=lambda line: click.echo(line, err=True),
             progress=progress,
         )
-    if as_json:
-        told = asdict(leg) | {"checkpoint": str(leg.checkpoint), "generator": str(leg.generator)}
-        told["bytes"] = told.pop("size")
-        print_json({"out": str(out), **told})
-    else:
-        click.echo(_told(leg))
-
-
-def _told(leg: TextLeg) -> str:
     figures = leg.figures
-    lines = [f"Steps         {leg.steps:,} in this leg, {figures.step:,} of {leg.planned:,} in all, on {leg.device}"]
-    if figures.loss is not None:
-        lines.append(f"Loss          {figures.loss:.4f}; plain {figures.plain:.4f}; gain {figures.gain:+.4f}")
-    lines += [f"Apart         {score.line()}" for score in leg.scores]
-    lines += [f"Note          {note}" for note in leg.notes]
-    lines.append(f"Generator     {leg.generator}, {size(leg.size)} in float16")
-    saved = "saved after the interrupt" if leg.interrupted else "saved"
-    more = "all steps are taken" if figures.step >= leg.planned else "the same command goes on from it"
-    lines.append(f"Checkpoint    {leg.checkpoint}, {saved}; {more}")
-    return "\n".join(lines)
+    loss = "" if figures.loss is None else f"{figures.loss:.4f}; plain {figures.plain:.4f}; gain {figures.gain:+.4f}"
+    print_leg(leg, out, "generator", loss, as_json)

@@ -13,10 +13,9 @@ import numpy as np
 import onnx
 
 from modelgpt_edge.child import CLIP, Child, Encoder, Floats, Ints, Units
+from modelgpt_edge.compile.outputs import ML, add_outputs
 from modelgpt_edge.compile.precision import FP32, Precision
 from modelgpt_edge.onnx_nodes import Graph
-
-ML = "ai.onnx.ml"
 
 
 def raw_graph(child: Child, version: str) -> onnx.ModelProto:
@@ -176,12 +175,4 @@ def _outputs(graph: Graph, child: Child, scores: str, with_label: bool) -> None:
         axis = graph.constant("value_axis", np.array([1], np.int64))
         graph.output(graph.add("Squeeze", scores, axis), "value", "float32")
         return
-    probabilities = graph.add("Softmax", scores, axis=1)
-    if with_label:
-        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
-        places = list(range(len(child.classes)))
-        name = graph.add(
-            "LabelEncoder", best, domain=ML, keys_int64s=places, values_strings=list(child.classes), default_string=""
-        )
-        graph.output(name, "label", "string")
-    graph.output(probabilities, "probabilities", "float32", len(child.classes))
+    add_outputs(graph, scores, child.classes, with_label)

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes_asked import require_two
-from modelgpt_edge.requirement.devices import find_devices
-from modelgpt_edge.requirement.limits import read_limits
+from modelgpt_edge.requirement.classified import classified
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.rules import choose_targets
 from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
 from modelgpt_edge.schema import Column, Schema
 
@@ -58,20 +56,7 @@ def write_picture_requirement(request: Request, found: Sequence[str], pictures: 
         kind_because="pictures are classified",
         classes=names,
     )
-    limits, limit_notes = read_limits(request.task)
-    devices, device_notes = find_devices(request.task)
-    targets, target_notes = choose_targets(request.targets, devices)
-    return Requirement(
-        sentence=_sentence(request.task, names, pictures),
-        modality="image",
-        schema=schema,
-        limits=limits.overruled(request.limits),
-        targets=targets,
-        mentioned_target=next(iter(devices), None),
-        notes=(*told, *limit_notes, *device_notes, *target_notes),
-        driver="rules",
-        meanings={name: meaning for name, meaning in request.classes.items() if meaning},
-    )
+    return classified(request, "image", _sentence(request.task, names, pictures), schema, told)
 
 
 def _sentence(task: str, classes: Sequence[str], pictures: int) -> str:

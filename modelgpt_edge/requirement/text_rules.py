@@ -9,12 +9,10 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes import find_classes
 from modelgpt_edge.requirement.classes_asked import require_two
-from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.classified import classified
 from modelgpt_edge.requirement.kind import FEW_VALUES, mostly_numbers
-from modelgpt_edge.requirement.limits import read_limits
 from modelgpt_edge.requirement.none_labels import with_none_labels
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.rules import choose_targets
 from modelgpt_edge.requirement.text_columns import TextColumns
 from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
 from modelgpt_edge.schema import Column, Dropped, Schema
@@ -69,20 +67,7 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
             dropped=dropped,
         )
         rows = profile.rows
-    limits, limit_notes = read_limits(request.task)
-    devices, device_notes = find_devices(request.task)
-    targets, target_notes = choose_targets(request.targets, devices)
-    return Requirement(
-        sentence=_sentence(request.task, schema, rows),
-        modality="text",
-        schema=schema,
-        limits=limits.overruled(request.limits),
-        targets=targets,
-        mentioned_target=next(iter(devices), None),
-        notes=(*notes, *limit_notes, *device_notes, *target_notes),
-        driver="rules",
-        meanings={name: meaning for name, meaning in classes.items() if meaning},
-    )
+    return classified(request, "text", _sentence(request.task, schema, rows), schema, notes)
 
 
 def _refuse_amounts(label: ColumnProfile) -> None:

@@ -225,13 +225,13 @@ def test_a_leg_says_logs_and_exports_what_it_did(train, tmp_path, tiny):
     assert [line["step"] for line in lines] == [3, 3]
     assert lines[0]["loss"] == pytest.approx(leg.figures.loss)
     assert [score["shots"] for score in lines[1]["scores"]] == list(SHOTS)
-    generator = LoraGenerator.read(leg.generator)
+    generator = LoraGenerator.read(leg.exported)
     assert (generator.shape, generator.default) == (SHAPE, False)
     assert generator.fits(tiny)
     for name, array in generator.weights.items():
         np.testing.assert_allclose(array, _tensors(tmp_path)[f"parameters.hypernetwork.{name}"], rtol=2**-11, atol=1e-7)
-    assert leg.size == leg.generator.stat().st_size < 16 << 20
-    with safe_open(leg.generator, framework="np") as file:
+    assert leg.size == leg.exported.stat().st_size < 16 << 20
+    with safe_open(leg.exported, framework="np") as file:
         story = file.metadata()
     assert (story["data"], story["seed"], story["steps"], story["episodes"]) == ("clinc150 (3 classes)", "3", "3", "6")
     assert json.loads(story["scores"]) == lines[1]["scores"]

@@ -243,8 +243,8 @@ def test_a_training_ends_with_its_last_step(train, tmp_path):
 
 def test_the_trunk_says_what_it_was_trained_on(train, tmp_path):
     leg = train(tmp_path, 2)
-    trunk = Trunk.read(leg.trunk)
-    assert (leg.size, trunk.shape) == (leg.trunk.stat().st_size, SHAPE)
+    trunk = Trunk.read(leg.exported)
+    assert (leg.size, trunk.shape) == (leg.exported.stat().st_size, SHAPE)
     story = trunk.story
     assert (story["seed"], story["steps"], story["pictures"]) == ("3", "2", "20")
     assert "cifar10, 90 pictures of its training part" in story["data"]
@@ -252,7 +252,7 @@ def test_the_trunk_says_what_it_was_trained_on(train, tmp_path):
     told = json.loads(story["scores"])
     assert [score["shots"] for score in told] == list(SHOTS)
     assert told == [{"shots": s.shots, "trunk": s.trunk, "pixels": s.pixels} for s in leg.scores]
-    with safe_open(leg.trunk, framework="np") as file:
+    with safe_open(leg.exported, framework="np") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118 - no dict
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[0]["step"] == 2

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from modelgpt_edge.architecture.image.backbone import Backbone
 from modelgpt_edge.architecture.image.convolutions import Ranges
 from modelgpt_edge.child import Child, Floats, Ints
+from modelgpt_edge.compile.outputs import add_outputs
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.onnx_nodes import Graph
@@ -21,7 +22,6 @@ from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 
-ML = "ai.onnx.ml"
 # Pictures that activation ranges are found on.
 CALIBRATED = 64
 
@@ -110,14 +110,7 @@ def picture_graph(source: PictureSource, precision: str, with_label: bool) -> on
     embedding = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
     weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
     scores = graph.add("Gemm", embedding, weight, bias, name="scores")
-    if with_label:
-        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
-        places = list(range(len(source.classes)))
-        name = graph.add(
-            "LabelEncoder", best, domain=ML, keys_int64s=places, values_strings=list(source.classes), default_string=""
-        )
-        graph.output(name, "label", "string")
-    graph.output(graph.add("Softmax", scores, axis=1), "probabilities", "float32", len(source.classes))
+    add_outputs(graph, scores, source.classes, with_label)
     return graph.model(source.version)
 
 

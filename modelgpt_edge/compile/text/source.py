@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Child, Ints
+from modelgpt_edge.compile.outputs import add_outputs
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 from modelgpt_edge.tokens import TOKENIZER
-
-ML = "ai.onnx.ml"
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,5 @@ def text_graph(source: TextSource, precision: str, with_label: bool) -> onnx.Mod
     embedding = source.encoder.add_to(graph, source.encoder.products(precision), source.pairs)
     weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
     scores = graph.add("Gemm", embedding, weight, bias, name="scores")
-    if with_label:
-        best = graph.add("ArgMax", scores, axis=1, keepdims=0)
-        places = list(range(len(source.classes)))
-        name = graph.add(
-            "LabelEncoder", best, domain=ML, keys_int64s=places, values_strings=list(source.classes), default_string=""
-        )
-        graph.output(name, "label", "string")
-    graph.output(graph.add("Softmax", scores, axis=1), "probabilities", "float32", len(source.classes))
+    add_outputs(graph, scores, source.classes, with_label)
     return graph.model(source.version)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from modelgpt_edge.training.image.judge import ShotScore
 from modelgpt_edge.training.image.learner import StepFigures
 
 
@@ -53,27 +51,3 @@ class ImageFigures:
             told = f"loss {self.loss:.4f}, right {self.right:.3f}"
             told += "" if self.drawn_loss is None else f"; drawn loss {self.drawn_loss:.4f}"
         return f"step {self.step:,}: {told}; {self.pictures_per_second:.0f} pictures a second"
-
-
-@dataclass(frozen=True)
-class ImageLeg:
-    """What a leg did.
-
-    Attributes:
-        steps: taken in it; planned: of the whole training; figures: over the leg's steps.
-        scores: of the trunk that it wrote, on pictures that were never learnt from.
-        interrupted: whether somebody asked it to stop.
-        checkpoint, trunk: what it wrote; size: bytes of the trunk.
-        device: what it ran on; notes: what went wrong on the way.
-    """
-
-    steps: int
-    planned: int
-    figures: ImageFigures
-    scores: tuple[ShotScore, ...]
-    interrupted: bool
-    checkpoint: Path
-    trunk: Path
-    size: int
-    device: str
-    notes: tuple[str, ...]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from modelgpt_edge.training.text.judge import TaskScore
 from modelgpt_edge.training.text.learner import StepFigures
 
 
@@ -52,27 +50,3 @@ class TextFigures:
             told = f"loss {self.loss:.4f}, plain {self.plain:.4f}, gain {self.gain:+.4f}; "
             told += f"right {self.right:.3f}, plain {self.plain_right:.3f}"
         return f"step {self.step:,}: {told}; {self.episodes_per_second:.2f} episodes a second"
-
-
-@dataclass(frozen=True)
-class TextLeg:
-    """What a leg did.
-
-    Attributes:
-        steps: taken in it; planned: of the whole training; figures: over the leg's steps.
-        scores: of the generator that it wrote, on tasks that were never learnt from.
-        interrupted: whether somebody asked it to stop.
-        checkpoint, generator: what it wrote; size: bytes of the generator.
-        device: what it ran on; notes: what went wrong on the way.
-    """
-
-    steps: int
-    planned: int
-    figures: TextFigures
-    scores: tuple[TaskScore, ...]
-    interrupted: bool
-    checkpoint: Path
-    generator: Path
-    size: int
-    device: str
-    notes: tuple[str, ...]
