@@ -49,9 +49,11 @@ def look(request: Request) -> Looked:
         if pictures is not None:
             check_picture_classes(pictures, request.classes)
         return Looked(None, None, None, "image", pictures)
-    if request.unlabelled is not None:
+    pictured = {"--unlabelled": request.unlabelled, "--size": request.size}
+    odd = next((option for option, value in pictured.items() if value is not None), None)
+    if odd is not None:
         cure = "Leave it out, or say --modality image."
-        raise InputError("this option is for pictures", where="--unlabelled", seen=request.unlabelled, cure=cure)
+        raise InputError("this option is for pictures", where=odd, seen=pictured[odd], cure=cure)
     if request.data is None:
         if not request.classes:
             cure = "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any."

@@ -58,6 +58,7 @@ def build(
     text: str | Sequence[str] = (),
     encoder: str | None = None,
     modality: str | None = None,
+    size: int | None = None,
     unlabelled: object = None,
     target: str | Sequence[str] = (),
     backend: str | Sequence[str] = (),
@@ -87,6 +88,7 @@ def build(
         encoder: folder or hub name of the sentence encoder of a model of texts, or file of the backbone of one of pictures; the
             usual one where not given. ``tiny``, or ``tiny:NAME``, makes a table of the sentence encoder's words instead.
         modality: ``table``, ``text`` or ``image``; told from the data, or from the task where there is none.
+        size: pixels of a side of what a model of pictures takes in: 224, 128 or 96; chosen where not given.
         unlabelled: pictures like those that the model will see, as `data`; no label of theirs is used.
         target: names of devices; those that the task names where not given, or else ``x86``.
         backend: names of backends to compile by; each target's usual ones where not given.
@@ -128,6 +130,7 @@ def build(
         texts=_listed(text),
         encoder=encoder,
         modality=modality,
+        size=size,
         unlabelled=unlabelled,
         driver=driver,
         private=private,

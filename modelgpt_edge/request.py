@@ -25,7 +25,8 @@ class Request:
         limits: what the model may cost; each overrules what the task's text says.
         classes: names of classes that the user gives, with what they mean ("" where nothing is said); for texts and pictures.
         texts: names of the text columns; empty to tell from the data.
-        encoder: name or folder of the sentence encoder, or of the backbone of pictures; None for the one that ships.
+        encoder: name or folder of the sentence encoder, or the backbone's file, of pictures; ``tiny``; None for the usual one.
+        size: pixels of a side of what a model of pictures takes in; None to choose.
         modality: ``table``, ``text`` or ``image``; None to tell from the data, or from the task where there is none.
         unlabelled: pictures without labels, like those that the model will see; they centre what the backbone says.
         driver: who helps to understand the task: ``rules`` alone, or a language model besides.
@@ -45,6 +46,7 @@ class Request:
     classes: Mapping[str, str] = field(default_factory=dict, hash=False)
     texts: tuple[str, ...] = ()
     encoder: str | None = None
+    size: int | None = None
     modality: str | None = None
     unlabelled: object = None
     driver: str = "rules"

@@ -49,8 +49,9 @@ DEFAULT_OUT = "model.edge"
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="Encoder of texts: a folder, hub name, or tiny; or of pictures, a file. Default: MiniLM-L6, EfficientNet-Lite0.",
+    help="Encoder of texts: a folder or hub name; of pictures: a file; or tiny. Default: MiniLM-L6, EfficientNet-Lite0.",
 )
+@click.option("--size", type=int, metavar="PIXELS", help="Of pictures: a side of what goes in: 224, 128, 96. Default: chosen.")
 @click.option("--unlabelled", type=click.Path(), metavar="FOLDER", help="Pictures without labels, like those it will see.")
 @click.option("--modality", metavar="KIND", help="table, text or image; told from data and task where not given.")
 @click.option(
@@ -115,6 +116,7 @@ def command(
     described: tuple[str, ...],
     text: tuple[str, ...],
     encoder: str | None,
+    size: int | None,
     unlabelled: str | None,
     modality: str | None,
     targets: tuple[str, ...],
@@ -156,7 +158,7 @@ def command(
     if data is None and (dry_run or server is not None):
         option = "--dry-run" if dry_run else "--server"
         raise InputError("this option needs data", where=option, cure="Give --data FILE.")
-    if server is not None and (named or text or encoder or unlabelled or modality not in (None, "table")):
+    if server is not None and (named or text or encoder or size or unlabelled or modality not in (None, "table")):
         raise InputError(
             "models of texts and pictures are built here", where="--server", seen=server, cure="Leave out --server."
         )
@@ -185,6 +187,7 @@ def command(
             classes=named,
             text=text,
             encoder=encoder,
+            size=size,
             unlabelled=unlabelled,
             modality=modality,
             target=targets,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from modelgpt_edge.commands.build_text import checks_line, resolved, scores_table, variants_table
+from modelgpt_edge.commands.build_text import checks_line, losses_told, resolved, scores_table, variants_table
 from modelgpt_edge.commands.build_texts import classes_line
 from modelgpt_edge.requirement.wording import clean
 
@@ -27,9 +27,7 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     measured = report["score"]["value"] is not None
     about = f"{architecture['size']} x {architecture['size']} pixels, {architecture['parameters']:,} parameters"
     made = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
-    if generator["losses"]:
-        others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
-        made += f": log loss on held-out pictures {generator['losses'][generator['name']]:.4f}, {others}"
+    made += losses_told(generator, "log loss on held-out pictures")
     lines = [
         f"Requirement   {requirement['sentence']}",
         f"Classes       {classes_line(requirement['classes'])}; {requirement['label_because']}",

@@ -106,8 +106,15 @@ def _generator(report: dict[str, Any]) -> str:
     text += {"user": ", as --generator asks", "limits": ": the limits leave no hidden unit"}.get(generator["chosen_by"], "")
     linear = generator["blend"]["linear"]
     text += f", with {linear:.0%} of the linear model" if 0 < linear < 1 else ""
-    others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
-    return f"{text}: {measure} on held-out rows {generator['losses'][generator['name']]:.4f}, {others}"
+    return text + losses_told(generator, f"{measure} on held-out rows")
+
+
+def losses_told(generator: dict[str, Any], measure: str) -> str:
+    """What the generator that ships was held against, its own loss first; "" where nothing was measured."""
+    losses, own = generator["losses"], generator["name"]
+    if not losses:
+        return ""
+    return f": {measure} " + ", ".join([f"{losses[own]:.4f}", *(f"{k} {loss:.4f}" for k, loss in losses.items() if k != own)])
 
 
 def _finetuning(report: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from modelgpt_edge.commands.build_text import checks_line, resolved, scores_table, variants_table
+from modelgpt_edge.commands.build_text import checks_line, losses_told, resolved, scores_table, variants_table
 from modelgpt_edge.requirement.wording import clean, shown
 
 MOST_CLASSES = 8
@@ -56,7 +56,4 @@ def classes_line(classes: list[str]) -> str:
 def _generator(report: dict[str, Any]) -> str:
     generator = report["generator"]
     text = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
-    if not generator["losses"]:
-        return text
-    others = ", ".join(f"{name} {loss:.4f}" for name, loss in generator["losses"].items() if name != generator["name"])
-    return f"{text}: log loss on held-out texts {generator['losses'][generator['name']]:.4f}, {others}"
+    return text + losses_told(generator, "log loss on held-out texts")

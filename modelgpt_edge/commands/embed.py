@@ -23,7 +23,7 @@ from modelgpt_edge.commands.printing import print_json, size
 def command(package: str, language: str, out: str, variant: str | None, force: bool, as_json: bool) -> None:
     """Write a small app around a PACKAGE's model: sources that compile and run, and a README with the commands.
 
-    The app reads rows from a CSV file or standard input and prints what predict prints.
+    The app reads rows from a CSV file or standard input and prints what predict prints; of pictures it is a page.
     """
     from modelgpt_edge.embed.app import embed
     from modelgpt_edge.embed.readme import commands
@@ -36,5 +36,5 @@ def command(package: str, language: str, out: str, variant: str | None, force: b
     made_of = f" ({written.variant})" if written.variant else ""
     place = clean(str(written.path), 200)
     click.echo(f"{place}: an app in {written.language}{made_of}, {len(written.files)} files, {size(written.bytes)}\n")
-    for line in (f"cd {shlex.quote(place)}", *commands(written.language)):
+    for line in (f"cd {shlex.quote(place)}", *commands(written.path)):
         click.echo(f"  {line}")

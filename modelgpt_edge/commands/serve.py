@@ -62,7 +62,7 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
     default=WORKERS,
     show_default=True,
     metavar="NAME",
-    help=f"Where heads are solved: {WORKERS}, by the workers; cuda, cuda:1.",
+    help=f"Where heads are solved and encoders adapted: {WORKERS}, by the workers; cuda, cuda:1.",
 )
 @click.option(
     "--engine", default="local", show_default=True, metavar="NAME", help="local: this machine's cores; ray: a Ray cluster's."

@@ -28,11 +28,11 @@ def speaks_of_pictures(task: str) -> bool:
     return bool(SPOKEN.search(task))
 
 
-def write_picture_requirement(request: Request, found: Sequence[str], pictures: int, notes: Sequence[str]) -> Requirement:
+def write_picture_requirement(request: Request, found: Sequence[str], pictures: int) -> Requirement:
     """Understand a request about pictures.
 
     Args:
-        found: classes of the data, empty where there is none; pictures: how many there are; notes: on how they were read.
+        found: classes of the data, empty where there is none; pictures: how many there are.
 
     Raises:
         InputError: there is one class, or too many, or options don't fit.
@@ -44,7 +44,7 @@ def write_picture_requirement(request: Request, found: Sequence[str], pictures: 
     every = (*found, *without)
     require_two(dict.fromkeys(every, ""))
     names = tuple(request.classes) if set(request.classes) == set(every) else every
-    told = list(notes)
+    told = []
     if without and found:
         known = spoken([shown(name) for name in without[:5]])
         told.append(f"No picture of {known}{' and others' if len(without) > 5 else ''}: served by what the name says.")

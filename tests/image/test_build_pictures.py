@@ -115,6 +115,47 @@ def test_a_limit_on_flash_takes_the_smaller_form(build, pictures):
     assert kept in (["int8"], ["fp16"])
 
 
+def test_the_size_asked_for_is_built_and_used(build, cli, pictures, tmp_path):
+    ran = build("--data", pictures, "--size", "96")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["architecture"]["size"] == 96
+    assert modelgpt_edge.load(tmp_path / "m.edge").predict([pictures / "red" / "0.png"]).tolist() == ["red"]
+    assert cli("verify", tmp_path / "m.edge").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--encoder", "tiny"), False),
+        # The usual backbone needn't even be installed for that.
+        (("--encoder", "EfficientNet-Lite0", "--max-flash", "500kB"), True),
+    ],
+    ids=["asked", "limited"],
+)
+def test_the_tiny_trunk_is_built_where_asked_for_or_nothing_else_fits(
+    options, told, build, cli, pictures, write_pictures, tmp_path
+):
+    ran = build("--data", pictures, *options)
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert (report["architecture"]["template"], report["architecture"]["size"]) == ("trunk", 32)
+    assert report["score"]["value"] > 0.9
+    assert any("tiny trunk is taken instead" in note for note in report["notes"]) == told
+    asked = write_pictures(tmp_path / "asked", 3, seed=100)
+    said = json.loads(cli("predict", tmp_path / "m.edge", asked, "--json").out)
+    assert np.mean([row["picture"].startswith(row["label"]) for row in said]) > 0.8
+    assert cli("verify", tmp_path / "m.edge").code == 0
+
+
+def test_a_latency_that_all_keep_takes_the_smallest_that_is_as_good(build, pictures):
+    ran = build("--data", pictures, "--max-latency", "10s")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    # Plain colours are told apart at any size.
+    assert report["architecture"]["template"] == "trunk"
+    assert report["score"]["value"] > 0.9
+
+
 def test_the_same_seed_writes_the_same_model(build, pictures, tmp_path):
     assert build("--data", pictures).code == 0
     first = (tmp_path / "m.edge" / "model.onnx").read_bytes()
@@ -129,7 +170,10 @@ def test_the_same_seed_writes_the_same_model(build, pictures, tmp_path):
         (["--kind", "regression"], 1, "pictures are classified, nothing else"),
         (["--finetune", "5"], 1, "models of pictures aren't fine-tuned"),
         (["--modality", "sound"], 1, "there is no such modality"),
-        (["--target", "cortex-m4"], 4, "no microcontroller runs"),
+        (["--size", "100"], 1, "no such input size"),
+        (["--size", "224", "--encoder", "tiny"], 1, "no such input size"),
+        (["--encoder", "tiny", "--classes", "blue,green,red,pink"], 1, "none of 'pink'"),
+        (["--encoder", "EfficientNet-Lite0", "--max-flash", "1MB", "--classes", "blue,red,pink"], 5, "pictures of every class"),
         (["--max-flash", "1kB"], 5, "fits the budget"),
         (["--test", "no/such/folder"], 1, "no such"),
     ],
@@ -152,7 +196,7 @@ def test_one_class_is_refused(build, pictures):
 def test_what_models_of_pictures_cannot_do_yet_is_told(build, cli, pictures, tmp_path):
     assert build("--data", pictures).code == 0
     for command, says in (
-        (("embed", tmp_path / "m.edge", "--language", "c", "--out", tmp_path / "app"), "no apps around models of pictures"),
+        (("embed", tmp_path / "m.edge", "--language", "c", "--out", tmp_path / "app"), "pictures are in JavaScript alone"),
         (
             ("refit", tmp_path / "m.edge", "--data", pictures, "--out", tmp_path / "n.edge"),
             "models of pictures can't be refitted yet",

@@ -202,3 +202,16 @@ def test_what_ships_beats_pixels_on_pictures_that_it_never_saw():
         model = LogisticRegression(C=0.1, max_iter=500).fit(scaled[learnt], data.target[learnt])
         right.append(balanced_accuracy_score(data.target[asked], model.predict(scaled[asked])))
     assert right[0] > right[1] + 0.03
+
+
+@pytest.mark.parametrize("steps", [TINY.steps, (Step(8), *separable(12, 8, stride=2), *separable(16, 12, stride=2))])
+def test_colours_are_handed_through_beside_what_was_learnt(steps):
+    shape, draw = TrunkShape(steps), np.random.default_rng(3)
+    weights = {name: draw.normal(0, 0.05, sizes).astype(np.float32) for name, sizes in shape.arrays.items()}
+    bare = Trunk(shape, weights, {}, "")
+    pictures = draw.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    seen = bare.with_colours().features(pictures).reshape(4, 5, -1)
+    np.testing.assert_allclose(seen[..., :-3].reshape(4, -1), bare.features(pictures), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(64 * seen[:, 0, -3:], pictures.mean((1, 2)), rtol=1e-5)
+    quarters = pictures.reshape(4, 2, 16, 2, 16, 3).mean((2, 4)).reshape(4, 4, 3)
+    np.testing.assert_allclose(128 * seen[:, 1:, -3:], quarters, rtol=1e-5)

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
-from modelgpt_edge.architecture.image.convolutions import PICTURE, Convolutions, Ranges
+from modelgpt_edge.architecture.image.convolutions import Convolutions, Ranges
 from modelgpt_edge.architecture.image.efficientnet import add_efficientnet, widths
 from modelgpt_edge.architecture.image.files import BackboneFiles
+from modelgpt_edge.architecture.image.ranges import AT_ONCE, find_ranges
 from modelgpt_edge.child import Floats
 from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.targets.onnxruntime import open_session
-
-AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,24 +62,7 @@ class Backbone:
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """Least and largest value of every activation on pictures (N, S, S, 3), N at least 1."""
-        model = self._model(pictures.shape[1])
-        clipped = {node.input[0] for node in model.graph.node if node.op_type == "Clip"}
-        names = [
-            node.output[0]
-            for node in model.graph.node
-            if node.op_type in ("Conv", "Clip", "Add") and node.output[0] not in clipped
-        ]
-        asked = []
-        for name in names:
-            for op in ("ReduceMin", "ReduceMax"):
-                asked.append(f"{name}:{op}")
-                model.graph.node.append(helper.make_node(op, [name], [asked[-1]], axes=[1, 2, 3], keepdims=0))
-                model.graph.output.append(helper.make_tensor_value_info(asked[-1], TensorProto.FLOAT, None))
-        session = open_session(model.SerializeToString(), os.cpu_count() or 1)
-        parts = [session.run(asked, {"pixels": pictures[i : i + AT_ONCE]}) for i in range(0, len(pictures), AT_ONCE)]
-        every = [np.concatenate(part) for part in zip(*parts)]
-        found = {name: (float(low.min()), float(high.max())) for name, low, high in zip(names, every[::2], every[1::2])}
-        return {PICTURE: (-1.0, 1.0), **found}
+        return find_ranges(self._model(pictures.shape[1]), pictures)
 
     def _model(self, size: int) -> onnx.ModelProto:
         graph = Graph("modelgpt_edge_backbone")

@@ -7,16 +7,17 @@ as the stride needs, the odd pixel at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from modelgpt_edge.architecture.image.convolutions import Convolutions, Pads, Value
+from modelgpt_edge.architecture.image.convolutions import ALWAYS, NEVER, ON_PROCESSORS, Convolutions, Pads, Value
 from modelgpt_edge.architecture.image.shape import Shape
 from modelgpt_edge.child import Floats
 from modelgpt_edge.onnx_nodes import Graph
 
 EPSILON = 1e-3  # of the batch normalisation
+SIX = 6.0  # where its ReLU6 ends
 # Stages whose channels are told beside the last layer's, the last ones.
 STAGES = 3
 
@@ -43,12 +44,21 @@ def add_efficientnet(
     x = convolutions.enter(graph, pixels)
     side, told = size, []
 
-    def convolve(name: str, x: Value, conv: str, norm: str, stride: int = 1, relu6: bool = True) -> Value:
+    def convolve(
+        name: str,
+        x: Value,
+        conv: str,
+        norm: str,
+        stride: int = 1,
+        most: float | None = SIX,
+        rounded: Sequence[str] = ALWAYS,
+    ) -> Value:
         weight, bias = _folded(weights, conv, norm)
         pads = _pads(side, weight.shape[-1], stride)
-        return convolutions.convolve(graph, name, x, weight, bias, stride, pads, relu6)
+        return convolutions.convolve(graph, name, x, weight, bias, stride, pads, most, rounded)
 
-    x = convolve("stem", x, "_conv_stem", "_bn0", 2)
+    # The first layer's channels differ most in size: one step for all of them costs more than all other rounding together.
+    x = convolve("stem", x, "_conv_stem", "_bn0", 2, rounded=NEVER)
     side = math.ceil(side / 2)
     for place, block in enumerate(shape.blocks):
         own, name, entered = f"_blocks.{place}", f"block{place}", x
@@ -56,14 +66,16 @@ def add_efficientnet(
             x = convolve(f"{name}_expand", x, f"{own}._expand_conv", f"{own}._bn0")
         x = convolve(f"{name}_depth", x, f"{own}._depthwise_conv", f"{own}._bn1", block.stride)
         side = math.ceil(side / block.stride)
-        x = convolve(f"{name}_project", x, f"{own}._project_conv", f"{own}._bn2", relu6=False)
+        summed = ON_PROCESSORS if block.residual else ALWAYS
+        x = convolve(f"{name}_project", x, f"{own}._project_conv", f"{own}._bn2", most=None, rounded=summed)
         if block.residual:
             x = convolutions.add(graph, f"{name}_sum", x, entered)
         ends = place + 1 == len(shape.blocks) or shape.blocks[place + 1].stage != block.stage
         if stages and ends and block.stage >= shape.blocks[-1].stage + 1 - STAGES:
-            told.append(_spread(graph, x.node))
-    x = convolve("head", x, "_conv_head", "_bn1")
-    return (graph.add("Flatten", graph.add("GlobalAveragePool", x.node), name="channels"), *told)
+            told.append(_spread(graph, convolutions.leave(graph, x)))
+    x = convolve("head", x, "_conv_head", "_bn1", rounded=ON_PROCESSORS)
+    last = graph.add("GlobalAveragePool", convolutions.leave(graph, x))
+    return (graph.add("Flatten", last, name="channels"), *told)
 
 
 def widths(shape: Shape) -> tuple[int, ...]:

@@ -139,6 +139,11 @@ class Shape:
         """Numbers in its weights, running statistics and the classifier included."""
         return sum(map(math.prod, self.arrays.values()))
 
+    @property
+    def least_bytes(self) -> int:
+        """What it takes at least, in 8 bits: its convolutions."""
+        return sum(math.prod(sizes) for sizes in self.arrays.values() if len(sizes) == 4)
+
     def macs(self, size: int) -> int:
         """Multiply-accumulates of the features of one picture, size x size."""
         side = math.ceil(size / 2)
@@ -148,6 +153,17 @@ class Shape:
             side = math.ceil(side / block.stride)
             total += side**2 * block.inner * (block.kernel**2 + block.outputs)
         return total + side**2 * self.blocks[-1].outputs * self.head
+
+    def least_ram(self, size: int) -> int:
+        """What it takes of RAM at least, in 8 bits: a layer's maps, before and after it, of a picture size x size."""
+        side = math.ceil(size / 2)
+        most = size**2 * 3 + side**2 * self.stem
+        for block in self.blocks:
+            after = math.ceil(side / block.stride)
+            most = max(most, side**2 * (block.inputs + block.inner), (side**2 + after**2) * block.inner)
+            side = after
+            most = max(most, side**2 * (block.inner + block.outputs))
+        return max(most, side**2 * (self.blocks[-1].outputs + self.head))
 
 
 def _rounded(channels: float) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from modelgpt_edge.architecture.image.colours import with_colours
 from modelgpt_edge.architecture.image.trunk_shape import SIZE, Step, TrunkShape
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.network import MIDDLE, AveragePool, Conv2D, Dense, DepthwiseConv2D, Flatten, Layer, Network, Softmax
 
 if TYPE_CHECKING:  # a device has no onnx
+    import onnx
+
+    from modelgpt_edge.architecture.image.convolutions import Ranges
     from modelgpt_edge.onnx_nodes import Graph
 
 SHIPPED = Path(__file__).with_name("trunk.safetensors")
@@ -73,6 +77,11 @@ class Trunk:
         """The one that comes with the package."""
         return Trunk.read(SHIPPED)
 
+    def with_colours(self) -> Trunk:
+        """This one with channels that hand the colours through, see `colours.with_colours`; of the same file."""
+        shape, weights = with_colours(self.shape, self.weights)
+        return replace(self, shape=shape, weights=weights)
+
     @property
     def width(self) -> int:
         """D, the length of its features."""
@@ -109,38 +118,41 @@ class Trunk:
         head = Dense(each.reshape(-1, whole.shape[1]).astype(np.float32), bias.astype(np.float32))
         return Network((SIZE, SIZE, 3), (*self.layers, head, *([Softmax()] if probabilities else [])))
 
-    def add_to(self, graph: Graph, pixels: str) -> str:
-        """Add it to a graph, from pixels [N, 32, 32, 3] uint8; the name of the features [N, D] is returned."""
-        value = graph.add("Sub", graph.add("Cast", pixels, to=1), graph.constant("middle", np.float32(MIDDLE)))
-        value = graph.add("Transpose", value, perm=[0, 3, 1, 2])
+    def add_to(self, graph: Graph, pixels: str, precision: str = "fp32", ranges: Ranges | None = None) -> str:
+        """Add it to a graph, from pixels [N, 32, 32, 3] uint8; the name of the features [N, D] is returned.
+
+        Args:
+            precision: as for `Convolutions`, whose ranges, found by `find_ranges`, int8 needs.
+        """
+        from modelgpt_edge.architecture.image.convolutions import ALWAYS, ON_PROCESSORS, Convolutions
+
+        convolutions = Convolutions(precision, ranges or {}, mean=MIDDLE, deviation=1)
+        x = convolutions.enter(graph, pixels)
         for place, step in enumerate(self.shape.steps):
             weight, bias = self._arrays(place)
             order = weight.transpose(2, 0, 1)[:, None] if step.depthwise else weight.transpose(3, 2, 0, 1)
-            value = graph.add(
-                "Conv",
-                value,
-                graph.constant(f"trunk_{place}_weight", order),
-                graph.constant(f"trunk_{place}_bias", bias),
-                name=f"trunk_{place}",
-                pads=[step.kernel // 2] * 4,
-                strides=[step.stride] * 2,
-                group=step.outputs if step.depthwise else 1,
-            )
-            value = graph.add("Relu", value)
-        part = self.shape.side // self.shape.grid
-        parts = graph.add("AveragePool", value, kernel_shape=[part] * 2, strides=[part] * 2)
+            around, rounded = step.kernel // 2, ALWAYS if place + 1 < len(self.shape.steps) else ON_PROCESSORS
+            pads = (around, around, around, around)
+            x = convolutions.convolve(graph, f"trunk_{place}", x, order, bias, step.stride, pads, np.inf, rounded)
+        part, maps = self.shape.side // self.shape.grid, convolutions.leave(graph, x)
+        parts = graph.add("AveragePool", maps, kernel_shape=[part] * 2, strides=[part] * 2)
         parts = graph.add("Flatten", graph.add("Transpose", parts, perm=[0, 2, 3, 1]))
         parts = graph.add("Mul", parts, graph.constant("share", np.float32(1 / self.shape.grid)))
-        return graph.add("Concat", graph.add("Flatten", graph.add("GlobalAveragePool", value)), parts, axis=1, name="features")
+        return graph.add("Concat", graph.add("Flatten", graph.add("GlobalAveragePool", maps)), parts, axis=1, name="features")
 
-    @cached_property
-    def _session(self) -> Any:
+    def model(self) -> onnx.ModelProto:
+        """It alone in fp32: ``pixels`` to ``features``."""
         from modelgpt_edge.onnx_nodes import Graph
-        from modelgpt_edge.targets.onnxruntime import open_session
 
         graph = Graph("modelgpt_edge_trunk")
         graph.output(self.add_to(graph, graph.input("pixels", "uint8", SIZE, SIZE, 3)), "features", "float32", self.width)
-        return open_session(graph.model("").SerializeToString(), os.cpu_count() or 1)
+        return graph.model("")
+
+    @cached_property
+    def _session(self) -> Any:
+        from modelgpt_edge.targets.onnxruntime import open_session
+
+        return open_session(self.model().SerializeToString(), os.cpu_count() or 1)
 
     def _arrays(self, place: int) -> tuple[Floats, Floats]:
         return self.weights[f"{place}.weight"], self.weights[f"{place}.bias"]

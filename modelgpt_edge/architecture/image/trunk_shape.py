@@ -90,6 +90,15 @@ class TrunkShape:
             total += size
         return total
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the features of one picture."""
+        side, total = SIZE, 0
+        for step, inputs in zip(self.steps, self.inputs):
+            side = -(-side // step.stride)
+            total += side**2 * step.kernel**2 * step.outputs * (1 if step.depthwise else inputs)
+        return total
+
     def to_json(self) -> dict[str, Any]:
         """For the metadata of a file."""
         return asdict(self)

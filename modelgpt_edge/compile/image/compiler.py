@@ -44,9 +44,9 @@ def compile_pictures(
             what = f"the numeric gate failed at hop 'emit': head {name} holds NaN or infinite values"
             raise GateError(what, where="gate", cure="Please report the classes and this message.")
     pick = np.unique(np.linspace(0, len(labels) - 1, min(REAL_PICTURES, len(labels))).astype(np.intp))
-    hard = hard_pictures(source.size)
+    hard = hard_pictures(source.template.size)
     outputs = np.concatenate(
-        [source.probabilities([c[pick] for c in channels]), source.probabilities(source.backbone.channels(hard))]
+        [source.probabilities([c[pick] for c in channels]), source.probabilities(source.template.channels(hard))]
     )
     golden = Golden(
         np.zeros((len(outputs), 0), np.float32),

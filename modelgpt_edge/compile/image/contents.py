@@ -8,10 +8,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from modelgpt_edge.architecture.image.template import PictureTemplate
 from modelgpt_edge.compile.card import safe, score_lines, variant_lines
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.contents import TOOLS, sealed_files
-from modelgpt_edge.compile.image.source import PictureSource
 from modelgpt_edge.compile.picture import draw_report
 from modelgpt_edge.manifest import CARD, REPORT, Manifest, Variant
 from modelgpt_edge.parameters.image.generate import PicturesGenerated
@@ -22,15 +22,19 @@ SHEET = "predictions.png"
 MOST_CLASSES = 10
 HOW = {
     "words": "the classes' names, by where a classifier of ImageNet would put them",
-    "linear": "a multinomial logistic head on what the backbone says of the pictures, solved to convergence",
+    "linear": "a multinomial logistic head on what the template says of the pictures, solved to convergence",
     "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
     "stages": "the same, with what earlier stages of the backbone say beside the last one",
+}
+LEARNT = {
+    "backbone": "The backbone learnt from ImageNet's photographs",
+    "trunk": "The trunk learnt from CIFAR-10's photographs and from drawn shapes",
 }
 
 
 def describe_pictures(
     requirement: Requirement,
-    source: PictureSource,
+    template: PictureTemplate,
     generated: PicturesGenerated,
     compiled: Compiled,
     seed: int,
@@ -42,7 +46,7 @@ def describe_pictures(
         chosen_by: who chose the generator: ``guard``, ``user``, or ``words`` where there was nothing to choose by.
     """
     kept = [c for c in compiled.candidates if c.kept]
-    schema, files = requirement.schema, source.backbone.files
+    schema = requirement.schema
     names = tuple(c.name for c in schema.columns)
     return Manifest(
         requirement=requirement,
@@ -51,13 +55,13 @@ def describe_pictures(
         vocabularies=(),
         classes=schema.classes,
         architecture={
-            "template": "backbone",
-            "encoder": files.name,
-            "encoder_sha256": files.sha256,
-            "size": source.size,
-            "stages": len(source.space.blocks) - 1,
-            "parameters": files.shape.parameters + source.head.weight.size + source.head.bias.size,
-            "macs": files.shape.macs(source.size),
+            "template": template.kind,
+            "encoder": template.name,
+            "encoder_sha256": template.sha256,
+            "size": template.size,
+            "stages": len(generated.space.blocks) - 1,
+            "parameters": template.parameters + generated.head.weight.size + generated.head.bias.size,
+            "macs": template.macs,
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
         generator={
@@ -136,7 +140,7 @@ def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
             "## What to mind",
             "",
             "* A picture that belongs to no class is given one all the same: look at its probability.",
-            "* The backbone learnt from ImageNet's photographs, with what they show and what they don't.",
+            f"* {LEARNT[architecture['template']]}, with what they show and what they don't.",
             *(f"* {safe(note, 500)}" for note in notes),
             "",
         ]

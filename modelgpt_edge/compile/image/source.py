@@ -1,4 +1,4 @@
-"""A backbone and a head in the forms that backends take: one graph from the pixels of pictures to probabilities."""
+"""A template and a head in the forms that backends take: one graph from the pixels of pictures to probabilities."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from modelgpt_edge.architecture.image.backbone import Backbone
-from modelgpt_edge.architecture.image.convolutions import Ranges
+from modelgpt_edge.architecture.image.convolutions import HALF, SIGNED, Ranges
+from modelgpt_edge.architecture.image.template import PictureTemplate
 from modelgpt_edge.child import Child, Floats, Ints
-from modelgpt_edge.compile.outputs import add_outputs
-from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.compile.outputs import add_outputs, add_scores
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.parameters.image.space import LEAST, Block, Space
-from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
+from modelgpt_edge.targets.backend import Backend, PictureFacts, PixelNetwork, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 
 # Pictures that activation ranges are found on.
 CALIBRATED = 64
+# How convolutions are written for compilers of GPUs, by precision.
+TYPED = {"fp32": "fp32", "fp16": HALF, "int8": SIGNED}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +32,16 @@ class PictureSource:
     """What is compiled.
 
     Attributes:
-        size: pixels of a side of what goes in.
+        template: what the head was solved on.
         calibration: pictures (N, S, S, 3) that int8's ranges are found on.
         tight: whether the device's storage is limited, so that halved weights are worth a form.
         version: of the project, named in every graph as its producer.
     """
 
-    backbone: Backbone
+    template: PictureTemplate
     space: Space
     head: TextHead
     classes: tuple[str, ...]
-    size: int
     calibration: NDArray[np.uint8]
     tight: bool
     version: str
@@ -60,11 +60,16 @@ class PictureSource:
         raise TypeError("a model of pictures takes no texts")
 
     @property
+    def pictures(self) -> PictureFacts:
+        """What feeds its graph."""
+        return PictureFacts(self.classes, self.template.size)
+
+    @property
     def pixels(self) -> PixelNetwork:
-        """None yet: a backbone has layers that no small device runs."""
-        what = f"{self.backbone.files.name} has layers that no microcontroller runs"
-        cure = "Build for a target such as x86 or raspberry-pi-5."
-        raise TargetUnavailableError(what, where="the C form", cure=cure)
+        """Its layers, the head folded into the last; TargetUnavailableError where no small device runs them."""
+        head = self.head.weight, self.head.bias
+        network = self.template.network(*(self.space.folded(*head) if self.template.linear is not None else head))
+        return PixelNetwork(network, self.calibration)
 
     @property
     def beside(self) -> Mapping[str, bytes]:
@@ -73,19 +78,28 @@ class PictureSource:
 
     @cached_property
     def ranges(self) -> Ranges:
-        """Ranges of the backbone's activations, found once."""
-        return self.backbone.calibrate(self.calibration[:CALIBRATED])
+        """Ranges of the template's activations, found once."""
+        return self.template.calibrate(self.calibration[:CALIBRATED])
 
     def onnx(self, front: str, precision: str) -> bytes:
         """The graph as bytes, made once; see `targets.backend.Source`."""
         if front != self.front:
             raise ValueError(f"a model of pictures has no front {front!r}")
+        return self._graph(precision)
+
+    def typed(self, precision: str) -> bytes:
+        """See `targets.backend.Source`."""
+        return self._graph(TYPED[precision])
+
+    def _graph(self, precision: str) -> bytes:
         if precision not in self._made:
             self._made[precision] = picture_graph(self, precision, with_label=False).SerializeToString()
         return self._made[precision]
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """What convolutions are worth on a device: ranges that are fixed beforehand, not found for each picture."""
+        if target.sm is not None:  # the processor beside a GPU is only what it falls back to
+            return ["fp32"] if backend.name == "onnxruntime" else [p for p in target.precisions if p in backend.precisions]
         wanted = ("fp32", "int8", "fp16") if self.tight else ("fp32", "int8")
         return [p for p in wanted if p in backend.precisions]
 
@@ -102,14 +116,13 @@ class PictureSource:
 def picture_graph(source: PictureSource, precision: str, with_label: bool) -> onnx.ModelProto:
     """``pixels`` [N, S, S, 3] uint8 to ``probabilities`` [N, K], and ``label`` [N] where asked for."""
     graph = Graph("modelgpt_edge_pictures")
-    pixels = graph.input("pixels", "uint8", source.size, source.size, 3)
+    pixels = graph.input("pixels", "uint8", source.template.size, source.template.size, 3)
     stages = len(source.space.blocks) > 1
-    ranges = source.ranges if precision == "int8" else None
-    channels = source.backbone.add_to(graph, pixels, source.size, precision, stages, ranges)
+    ranges = source.ranges if precision.startswith("int8") else None
+    channels = source.template.add_to(graph, pixels, precision, stages, ranges)
     parts = [_block(graph, value, block) for value, block in zip(channels, source.space.blocks)]
     embedding = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
-    weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
-    scores = graph.add("Gemm", embedding, weight, bias, name="scores")
+    scores = add_scores(graph, embedding, source.head, precision == HALF)
     add_outputs(graph, scores, source.classes, with_label)
     return graph.model(source.version)
 
@@ -121,6 +134,8 @@ def _block(graph: Graph, value: str, block: Block) -> str:
     moved = graph.add("Sub", value, graph.constant("mean", block.mean))
     if not (block.scale == 1).all():
         moved = graph.add("Mul", moved, graph.constant("scale", block.scale))
+    if not block.unit:
+        return moved
     length = graph.add("Max", graph.add("ReduceL2", moved, axes=[1], keepdims=1), graph.constant("least", np.float32(LEAST)))
     share = graph.add("Div", graph.constant("weight", np.float32(block.weight)), length)
     return graph.add("Mul", moved, share)

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.image.space import Space
+from modelgpt_edge.parameters.likelihood import log_losses
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.generate import UNKNOWN, TextScores, shares_of
 from modelgpt_edge.parameters.text.head import Examples, Strength
@@ -44,6 +45,7 @@ class PicturesGenerated:
         generator: ``words`` (the prior alone), ``linear`` (pictures alone), ``floor`` (pictures, words as their prior), or
             ``stages`` (the floor, earlier stages of the backbone beside the last one).
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
+        row_losses: (N,) of pictures held out from those that it learnt from; None where they are too few to tell anything.
     """
 
     space: Space
@@ -55,6 +57,7 @@ class PicturesGenerated:
     held_out: Floats
     truth: NDArray[np.int32]
     seconds: float
+    row_losses: Floats | None = None
 
 
 def generate_pictures(
@@ -65,6 +68,7 @@ def generate_pictures(
     seed: int = 0,
     generator: str | None = None,
     around: Sequence[Floats] | None = None,
+    linear: Floats | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> PicturesGenerated:
     """Emit a head for channels of labelled pictures.
@@ -75,6 +79,7 @@ def generate_pictures(
         prior: directions (D, K) of the classes' names; None where nothing is known of names.
         generator: the one to use; None lets held-out pictures choose.
         around: channels of the user's unlabelled pictures, which the space is centred on; of the labelled ones where not given.
+        linear: weights (D,) of channels where the space must be linear, as the tiny trunk's; there is a picture then.
 
     Raises:
         InputError: a generator is asked for that there is nothing for.
@@ -84,7 +89,7 @@ def generate_pictures(
     _require_possible(generator, len(labels), spoken, len(channels) > 1)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
-    last = Space.around(centre[:1])
+    last = Space.around(centre[:1]) if linear is None else Space.linear(centre[0], linear)
     with threadpool_limits(1, "blas"):
         if not len(labels):
             nothing = np.empty((0, classes), np.float32)
@@ -116,6 +121,7 @@ def generate_pictures(
         held_out=best.logits,
         truth=judgement.truth,
         seconds=time.perf_counter() - start,
+        row_losses=log_losses(best.logits, judgement.truth) if judgement.enough else None,
     )
 
 

@@ -25,24 +25,28 @@ class Block:
     Attributes:
         mean: (D,) that is taken off, of the roots where `root`; scale: (D,) that is multiplied by afterwards.
         weight: length of the block in the end; root: whether roots are taken first.
+        unit: whether each picture's length is made that; else it stays as it is, and all is linear.
     """
 
     mean: Floats
     scale: Floats
     weight: float
     root: bool
+    unit: bool = True
 
     def of(self, channels: Floats) -> Floats:
-        """(N, D) to (N, D), each row of length `weight`."""
+        """(N, D) to (N, D)."""
         values = np.sqrt(np.maximum(channels, 0)) if self.root else channels
         moved = (values - self.mean) * self.scale
+        if not self.unit:
+            return moved.astype(np.float32)
         length = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), LEAST)
         return (moved * (np.float32(self.weight) / length)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Space:
-    """Blocks beside each other; a picture is of length one."""
+    """Blocks beside each other; a picture is of length one, of about one where the space is linear."""
 
     blocks: tuple[Block, ...]
 
@@ -67,6 +71,20 @@ class Space:
                     scale = (1 / (deviation + SMOOTHED * deviation.mean() + LEAST)).astype(np.float32)
             blocks.append(Block(mean, scale, float(weight), place == 0))
         return Space(tuple(blocks))
+
+    @staticmethod
+    def linear(channels: Floats, weights: Floats) -> Space:
+        """Channels (N, D), N at least 1, standardised, times weights (D,): a head on it folds into one on bare channels."""
+        mean, deviation = channels.mean(0), channels.std(0)
+        scale = weights / ((deviation + SMOOTHED * deviation.mean() + LEAST) * np.sqrt(channels.shape[1]))
+        return Space((Block(mean.astype(np.float32), scale.astype(np.float32), 1.0, root=False, unit=False),))
+
+    def folded(self, weight: Floats, bias: Floats) -> tuple[Floats, Floats]:
+        """The head (D, K), (K,) of a linear space as one on bare channels."""
+        (block,) = self.blocks
+        assert not block.unit, "the space isn't linear"
+        bare = weight * block.scale[:, None]
+        return bare, bias - block.mean @ bare
 
     @property
     def width(self) -> int:

