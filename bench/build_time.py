@@ -1,4 +1,4 @@
-"""How long a user waits: whole cold builds as processes, the command line's own start, and generation alone.
+"""How long a user waits: whole cold builds as processes, of tables and of pictures, the command line's start, generation alone.
 
 A build is measured from process start to the finished package, for x86, interpreter start and imports included; "cold" means a
 fresh process each time, while files stay in the page cache. Generation alone runs in this process on one thread, warmed up, on
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shutil
 import sys
 import tempfile
 import time
@@ -18,8 +19,12 @@ from pathlib import Path
 import environment
 import processes
 import synthetic
+from picture_sets import draws, read_set
+from wheels import MissingDataError
 
 ROWS, COLUMNS = 1000, 30
+# Photographs of each of ten classes, and pixels of a side of what the model takes in.
+SHOTS, SIZES = 10, (224, 128)
 GENERATIONS = ((1, "one draw, both heads"), (4, "four draws, both heads"))
 MODULES = {"xgboost-tuned": "tuned_xgboost", "catboost": "catboost"}
 PEERS = {"xgboost-tuned": "XGBoost tuned, 30 trials x 3 folds", "catboost": "CatBoost, default"}
@@ -38,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result["help"] = help_time(options.runs)
     if "builds" in options.parts:
         result["builds"] = builds(options.data, options.label, options.runs)
+    if "pictures" in options.parts:
+        result["builds"] = [*result.get("builds", []), *picture_builds(options.sizes, options.runs)]
     if "generation" in options.parts:
         result["generation"] = generation(options.runs)
     if options.json:
@@ -47,13 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["help", "builds", "generation"]
+    parts = ["help", "builds", "pictures", "generation"]
     parser.add_argument("--runs", type=int, default=5, help="repetitions of each measurement (default 5)")
     parser.add_argument(
         "--data", type=Path, metavar="FILE", help="real table to build from (default: the first CSV file of examples/)"
     )
     parser.add_argument("--label", help="its label column (default: the one that build finds)")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what to measure (default: everything)")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=int,
+        default=list(SIZES),
+        metavar="N",
+        help="input sizes of models of pictures (default 224 128)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")
     return parser
 
@@ -80,10 +95,32 @@ def builds(data: Path | None, label: str | None, runs: int) -> list[dict]:
         return [*measured, _build(f"synthetic, {ROWS:,} x {COLUMNS}, 3 classes", made, "label", runs, folder)]
 
 
-def _build(name: str, data: Path, label: str | None, runs: int, folder: Path) -> dict:
+def picture_builds(sizes: Sequence[int], runs: int) -> list[dict]:
+    """Cold builds of ten classes of ten photographs (CIFAR-10) at each input size; none where they aren't here."""
+    from PIL import Image
+
+    try:
+        found = read_set("cifar10")
+    except MissingDataError as reason:
+        environment.say(f"no pictures are built from: {reason}")
+        return []
+    learnt, _ = next(draws(found.labels, SHOTS, 1, (0,)))
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "pictures"
+        for place in learnt:
+            path = data / found.classes[found.labels[place]] / f"{place}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(found.levels[place]).save(path)
+        told = f"{len(found.classes)} classes x {SHOTS} pictures"
+        return [_build(f"{told} at {size} px", data, None, runs, Path(name), ["--size", str(size)]) for size in sizes]
+
+
+def _build(name: str, data: Path, label: str | None, runs: int, folder: Path, more: Sequence[str] = ()) -> dict:
     seconds, peaks, facts = [], [], {}
     for run in range(runs):
-        measured, facts = processes.build(data, folder / f"{data.stem}-{run}.edge", label)
+        out = folder / f"{data.stem}-{run}.edge"
+        measured, facts = processes.build(data, out, label, more=more)
+        shutil.rmtree(out)
         environment.say(f"{name}: build {run + 1} of {runs} in {measured.seconds:.2f} s, {measured.peak_mb:.0f} MB")
         seconds.append(measured.seconds)
         peaks.append(measured.peak_mb)

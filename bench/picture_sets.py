@@ -29,6 +29,9 @@ NOTES = {
     "fashion": "Nothing of the tiny trunk was chosen on it.",
 }
 SETS = tuple(NOTES)
+# Classes that are published as numbers, as a person would name them.
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -49,11 +52,13 @@ class PictureSet:
     def grey(self) -> bool:
         return self.levels[0].ndim == 2
 
-    def at(self, size: int) -> np.ndarray:
-        """All as the product reads them, (N, size, size, 3)."""
+    def at(self, size: int, places: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """All, or those at some places, as the product reads them, (N, size, size, 3)."""
         from modelgpt_edge.pictures.read import read_picture
 
-        return np.stack([read_picture(levels, size) for levels in self.levels])
+        wanted = range(len(self.labels)) if places is None else places
+        read = [read_picture(self.levels[i], size) for i in wanted]
+        return np.stack(read) if read else np.empty((0, size, size, 3), np.uint8)
 
 
 def read_set(name: str) -> PictureSet:
@@ -100,7 +105,7 @@ def _mnist() -> PictureSet:
         own = np.array(json.loads(path.read_text(encoding="utf-8"))["data"]).reshape(-1, 28, 28)
         levels += list(np.rint(255 * own).astype(np.uint8))
         labels += [digit] * len(own)
-    return PictureSet("mnist", tuple(map(str, range(10))), levels, np.array(labels))
+    return PictureSet("mnist", DIGITS, levels, np.array(labels))
 
 
 def _digits() -> PictureSet:
@@ -108,7 +113,7 @@ def _digits() -> PictureSet:
 
     data = load_digits()
     levels = list(np.rint(data.images * (255 / 16)).astype(np.uint8))
-    return PictureSet("digits", tuple(map(str, range(10))), levels, data.target)
+    return PictureSet("digits", DIGITS, levels, data.target)
 
 
 def _fashion() -> PictureSet:
@@ -119,4 +124,4 @@ def _fashion() -> PictureSet:
         if not path.is_file():
             raise MissingDataError(f"no {path}: apt install dataset-fashion-mnist, or point MODELGPT_EDGE_FASHION at its files")
         found.append(np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)[skipped:])
-    return PictureSet("fashion", tuple(map(str, range(10))), list(found[0].reshape(-1, 28, 28)), found[1].astype(np.int64))
+    return PictureSet("fashion", CLOTHES, list(found[0].reshape(-1, 28, 28)), found[1].astype(np.int64))

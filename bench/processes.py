@@ -1,4 +1,4 @@
-"""Whole processes, measured from start to exit: wall time and peak memory."""
+"""Whole processes, measured from start to exit: wall time and peak memory; and the CPU time of this one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ def measure(arguments: Sequence[str], environment: Mapping[str, str] | None = No
     return Measured(seconds, peak / unit, code, *texts)
 
 
+def cpu_seconds() -> float:
+    """CPU seconds of this process so far, every thread counted, and of its children that have ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
 def tool() -> list[str]:
     """The command that starts modelgpt-edge: the console script beside this Python."""
     script = Path(sys.executable).parent / "modelgpt-edge"
@@ -62,10 +69,18 @@ def tool() -> list[str]:
 
 
 def build(
-    data: Path, out: Path, label: str | None = "label", environment: Mapping[str, str] | None = None
+    data: Path,
+    out: Path,
+    label: str | None = "label",
+    environment: Mapping[str, str] | None = None,
+    more: Sequence[str] = (),
 ) -> tuple[Measured, dict]:
-    """Run `modelgpt-edge build --target x86` as a process: its measure and its JSON; a failed build ends the bench."""
-    arguments = ["--task", "predict the label", "--data", str(data), "--target", "x86", "--out", str(out), "--json"]
+    """Run `modelgpt-edge build --target x86` as a process: its measure and its JSON; a failed build ends the bench.
+
+    Args:
+        more: further arguments.
+    """
+    arguments = ["--task", "predict the label", "--data", str(data), "--target", "x86", "--out", str(out), "--json", *more]
     run = measure([*tool(), "build", *arguments, *(["--label", label] if label else [])], environment)
     if run.code:
         raise SystemExit(f"modelgpt-edge build failed with exit code {run.code}:\n{run.stderr.strip()[-2000:]}")

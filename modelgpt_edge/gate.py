@@ -41,12 +41,13 @@ TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
         "int8 tokens": Tolerance(max_abs=2e-1, relative_rms=1e-1, agreement=0.98),
         "int8-dynamic tokens": Tolerance(max_abs=2e-1, relative_rms=1e-1, agreement=0.98),
         "int8 pixels": Tolerance(max_abs=2e-1, relative_rms=1e-1, agreement=0.98),
+        "fp16 pixels": Tolerance(max_abs=2e-2, relative_rms=1e-2, agreement=1.0),
     }
 )
 
 
 def tolerance_of(precision: str, front: str) -> str:
-    """Name of the tolerance profile of a compiled form: its precision, and for a deep encoder in int8 its front as well."""
+    """Name of the tolerance profile of a compiled form: its precision, and for a deep net in few bits its front as well."""
     name = f"{precision} {front}"
     return name if name in TOLERANCES else precision
 

@@ -49,6 +49,12 @@ class Graph:
         self._constants[unique] = numpy_helper.from_array(np.ascontiguousarray(array), unique)
         return unique
 
+    def scalar(self, name: str, number: np.generic) -> str:
+        """Store one number, without an axis: what steps of a whole tensor must be, which ONNX Runtime for pages insists on."""
+        unique = self._unique(name)
+        self._constants[unique] = numpy_helper.from_array(np.asarray(number), unique)
+        return unique
+
     def add(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
         """Append a node with one output; the output's name is returned."""
         return self.add_many(op, *inputs, outputs=1, name=name, domain=domain, **attributes)[0]

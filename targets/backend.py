@@ -64,6 +64,18 @@ class TextFacts:
     words: int
 
 
+@dataclass(frozen=True)
+class PictureFacts:
+    """What a device must know to feed a graph of pixels and to name what comes out.
+
+    Attributes:
+        size: pixels of a side.
+    """
+
+    classes: tuple[str, ...]
+    size: int
+
+
 @dataclass(frozen=True, eq=False)
 class PixelNetwork:
     """A model of pictures as layers that a small device runs.
@@ -93,6 +105,10 @@ class Source(Protocol):
         """Of a model of texts; a backend that takes the front ``tokens`` may ask for it."""
 
     @property
+    def pictures(self) -> PictureFacts:
+        """Of a model of pictures; a backend that takes the front ``pixels`` may ask for it."""
+
+    @property
     def pixels(self) -> PixelNetwork:
         """Of a model of pictures; a backend that takes the front ``pixels``, but no ONNX, may ask for it.
 
@@ -106,6 +122,12 @@ class Source(Protocol):
 
     def onnx(self, front: str, precision: str) -> bytes:
         """It as ONNX, from its own `front` or from ``encoded`` (a table's numeric core [N, D]); fp32, fp16 or int8 QDQ."""
+
+    def typed(self, precision: str) -> bytes:
+        """It as ONNX whose every type is said, as compilers for GPUs want it: fp16 throughout, int8 signed and symmetric.
+
+        From ``encoded`` where it is a table's, else from its own `front`.
+        """
 
 
 @dataclass(frozen=True)

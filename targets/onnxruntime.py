@@ -56,28 +56,35 @@ def import_library() -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def open_session(model: bytes | str, threads: int = 1) -> Any:
+def open_session(model: bytes | str, threads: int = 1, fuse_quantised: bool = True) -> Any:
     """An `InferenceSession` on the CPU for a model's bytes or path.
 
     One thread by default: small models lose more to waking threads than they gain.
+
+    Args:
+        fuse_quantised: whether QuantizeLinear and what it stands around become one integer operator; otherwise both are
+            computed as ONNX defines them, which is what another runtime's exact integers come to: on processors without VNNI
+            the fused ones saturate where activations or weights are signed.
     """
     library = import_library()
     options = library.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if not fuse_quantised:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     return library.InferenceSession(model, options, providers=[CPU])
 
 
-def open_model(path: Path) -> Any:
-    """An `InferenceSession` for a package's file.
+def open_model(path: Path, fuse_quantised: bool = True) -> Any:
+    """An `InferenceSession` for a package's file, see `open_session`.
 
     Raises:
         TargetUnavailableError: ONNX Runtime isn't installed.
         PackageError: the model can't be loaded.
     """
     try:
-        return open_session(str(path))
+        return open_session(str(path), fuse_quantised=fuse_quantised)
     except ModuleNotFoundError as error:
         raise TargetUnavailableError("onnxruntime is not installed here", where="load", cure=f"Run: {INSTALL}") from error
     except Exception as error:  # ONNX Runtime raises many types for a model that it can't load

@@ -13,7 +13,7 @@ from modelgpt_edge.compile.golden import golden_codes
 from modelgpt_edge.compile.graph import core_graph, packed_graph
 from modelgpt_edge.compile.precision import Precision
 from modelgpt_edge.golden import Golden
-from modelgpt_edge.targets.backend import Backend, PixelNetwork, Source, TextFacts
+from modelgpt_edge.targets.backend import Backend, PictureFacts, PixelNetwork, Source, TextFacts
 from modelgpt_edge.targets.target import Target
 
 
@@ -23,6 +23,10 @@ class Compilable(Source, Protocol):
     @property
     def emulated_rows(self) -> int:
         """Rows beside the golden ones that an emulator, hundreds of times slower than the device, is given."""
+
+    @property
+    def plain_rows(self) -> int | None:
+        """Rows beside the golden ones, which show what it computes, that a form in fp32 is given where each takes long."""
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """What a backend compiles of it for a target, the preferred one first."""
@@ -47,11 +51,17 @@ class ChildSource:
     _made: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)
     front = "packed"
     emulated_rows = 256
+    plain_rows = None
 
     @property
     def texts(self) -> TextFacts:
         """There are none: backends that ask for them take the front ``tokens``."""
         raise TypeError("a table's child takes no texts")
+
+    @property
+    def pictures(self) -> PictureFacts:
+        """There are none: backends that ask for them take the front ``pixels``."""
+        raise TypeError("a table's child takes no pictures")
 
     @property
     def pixels(self) -> PixelNetwork:
@@ -70,6 +80,10 @@ class ChildSource:
             graph = {"packed": packed_graph, "encoded": core_graph}[front]
             self._made[key] = graph(self.child, self.version, Precision(precision, self.ranges)).SerializeToString()
         return self._made[key]
+
+    def typed(self, precision: str) -> bytes:
+        """The numeric core, see `targets.backend.Source`."""
+        return self.onnx("encoded", precision)
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """See `Compilable`."""

@@ -39,11 +39,12 @@ def compile_target(
     candidates: list[Candidate] = []
     missing: dict[str, TargetUnavailableError] = {}
     names = backends_of(target, wanted)
-    able = names if wanted else ([n for n in names if source.front in BACKENDS[n].fronts] or names)
+    fit = [n for n in names if source.front in BACKENDS[n].fronts and source.precisions(target, BACKENDS[n])]
+    able = names if wanted else (fit or names)
     for name in able:
         backend = BACKENDS[name]
         try:
-            _require_front(backend, source)
+            _require_front(target, backend, source)
             forms = [
                 measure(target, backend, p, backend.compile(source, target, p), source, probe, golden)
                 for p in source.precisions(target, backend)
@@ -59,7 +60,7 @@ def compile_target(
         raise next(iter(missing.values()))
     notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]
     if target.sm is not None and names[0] not in able:
-        notes.append(f"{target.name} runs it on its processor: {names[0]} doesn't take models of {MADE_OF[source.front]} yet.")
+        notes.append(f"{target.name} runs it on its processor: {names[0]} doesn't take such models of {MADE_OF[source.front]}.")
     proxies = [(c, c.facts["proxy"]) for c in candidates if "proxy" in c.facts]
     notes += [_proxy_note(c, p) for c, p in proxies if c.kept]
     unseen = {c.note for c in candidates if c.kept and c.checked != target.checked and c.note}
@@ -67,12 +68,12 @@ def compile_target(
     return candidates, tuple(notes)
 
 
-def _require_front(backend: Backend, source: Compilable) -> None:
+def _require_front(target: Target, backend: Backend, source: Compilable) -> None:
     """TargetUnavailableError where a backend doesn't compile such a source."""
-    if source.front not in backend.fronts:
+    if source.front not in backend.fronts or not source.precisions(target, backend):
         able = sorted(name for name, other in BACKENDS.items() if source.front in other.fronts)
         cure = f"Build for a target that has {' or '.join(able)}, such as x86 or raspberry-pi-5."
-        what = f"models of {MADE_OF[source.front]} aren't compiled by it"
+        what = f"such models of {MADE_OF[source.front]} aren't compiled by it"
         raise TargetUnavailableError(what, where=backend.name, cure=cure)
 
 
@@ -108,6 +109,8 @@ def measure(
             return _unrun(target, backend, precision, artefact, str(error))
         if opened.checked == RUNS_EMULATED:
             probe = probe.first(source.emulated_rows)
+        elif precision == "fp32" and source.plain_rows is not None:
+            probe = probe.first(source.plain_rows)
         at, outputs = _run(opened, source, probe, golden)
         profile: Mapping[str, Any] = {}
         if opened.checked != BUILT_NOT_RUN:

@@ -9,6 +9,7 @@ from pathlib import Path
 from modelgpt_edge.child import Child
 from modelgpt_edge.child_file import read_child
 from modelgpt_edge.embed.columns import AppColumn, app_columns
+from modelgpt_edge.embed.image_app import image_app
 from modelgpt_edge.embed.readme import EXAMPLE, README, example_rows, readme
 from modelgpt_edge.embed.text_app import text_app
 from modelgpt_edge.embed.writing import ORIGIN, check_place, origin, write_app
@@ -64,9 +65,8 @@ def embed(
     chosen = None if variant is None else named_variant(package, variant)
     requirement = package.manifest.requirement
     if requirement.modality == "image":
-        cure = "In Python, modelgpt_edge.load(...).predict('photo.jpg') is all of the app."
-        raise InputError("there are no apps around models of pictures yet", where=str(package.path), cure=cure)
-    if requirement.modality == "text":
+        files, used = image_app(package, tongue, chosen)
+    elif requirement.modality == "text":
         files, used = text_app(package, tongue, chosen)
     else:
         child = read_child(package.child)

@@ -10,9 +10,10 @@ from modelgpt_edge.child import Child
 from modelgpt_edge.embed.columns import AppColumn
 from modelgpt_edge.embed.filling import fill
 from modelgpt_edge.schema import Column
-from modelgpt_edge.targets.browser.backend import FACTS, MODEL, MODULE, page_facts, page_module
+from modelgpt_edge.targets.browser.backend import page_facts, page_module
+from modelgpt_edge.targets.browser.variant_files import FACTS, MODEL, MODULE
 
-STATIC = ("index.html", "app.mjs", "csv.mjs", "predict.mjs", "one_row.mjs", "serve.mjs", "package.json")
+STATIC = ("index.html", "page.css", "app.mjs", "csv.mjs", "predict.mjs", "one_row.mjs", "serve.mjs", "package.json")
 ROW = """/** A typical row: a key for each of the model's columns, null where a cell is missing. */
 export const row = {
 @VALUES@

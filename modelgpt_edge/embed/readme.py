@@ -6,12 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 
 from modelgpt_edge.child import Child
 from modelgpt_edge.embed.columns import AppColumn
 from modelgpt_edge.embed.filling import fill
 from modelgpt_edge.requirement.wording import clean, spoken
-from modelgpt_edge.targets.backend import TextFacts
+from modelgpt_edge.targets.backend import PictureFacts, TextFacts
 
 README, EXAMPLE = "README.md", "example.csv"
 FEW = 6  # classes that are named one by one
@@ -36,9 +37,15 @@ def text_readme(sentence: str, facts: TextFacts) -> str:
     return fill(_template("javascript_text"), values)
 
 
-def commands(language: str) -> list[str]:
-    """The commands that the README tells, in order."""
-    return _template(language).split("```")[1].splitlines()[1:]
+def picture_readme(sentence: str, facts: PictureFacts) -> str:
+    """``README.md`` of an app around a model of pictures."""
+    values = {"SENTENCE": _cell(sentence, 300), "GIVES": _gives(facts.classes), "SIZE": str(facts.size)}
+    return fill(_template("javascript_image"), values)
+
+
+def commands(app: Path) -> list[str]:
+    """The commands that an app's README tells, in order."""
+    return (app / README).read_text(encoding="utf-8").split("```")[1].splitlines()[1:]
 
 
 def _template(language: str) -> str:

@@ -8,18 +8,15 @@ from importlib import resources
 
 from modelgpt_edge.embed.filling import fill
 from modelgpt_edge.embed.javascript_app import ROW, json_literal
+from modelgpt_edge.embed.page_graph import GRAPH, check_language, page_graph
 from modelgpt_edge.embed.readme import EXAMPLE, README, text_readme
-from modelgpt_edge.errors import InputError
-from modelgpt_edge.manifest import TRUTH, Variant
+from modelgpt_edge.manifest import Variant
 from modelgpt_edge.runtime.opening import Package
 from modelgpt_edge.targets.backend import TextFacts
 from modelgpt_edge.targets.browser.text_files import text_files
 from modelgpt_edge.tokens import TOKENIZER
 
-GRAPH = "model.onnx"
-# Written for pages or for a processor: what TensorRT takes isn't what onnxruntime-web is quick at.
-BACKENDS = ("onnxruntime-web", "onnxruntime")
-TABLES_SCRIPTS = ("csv.mjs", "predict.mjs", "one_row.mjs", "serve.mjs", "package.json")
+TABLES_FILES = ("page.css", "bars.mjs", "csv.mjs", "predict.mjs", "one_row.mjs", "serve.mjs", "package.json")
 PAGE = ("index.html", "app.mjs")
 
 
@@ -30,11 +27,8 @@ def text_app(package: Package, language: str, variant: Variant | None) -> tuple[
         InputError: another language than JavaScript, or a variant that doesn't run in a page.
         TargetUnavailableError: the tokenizer isn't of the kind that runs in a page.
     """
-    if language != "javascript":
-        cure = "Give --language javascript; in Python, modelgpt_edge.load() runs the package as it is."
-        what = "apps for models of texts are in JavaScript alone so far"
-        raise InputError(what, where="--language", seen=language, cure=cure)
-    graph, used = _graph(package, variant)
+    check_language(language, "texts")
+    graph, used = page_graph(package, variant)
     manifest = package.manifest
     tokens, words = (int(manifest.architecture[name]) for name in ("tokens", "words"))
     facts = TextFacts(manifest.inputs, manifest.classes, tokens, words)
@@ -47,20 +41,8 @@ def text_app(package: Package, language: str, variant: Variant | None) -> tuple[
         GRAPH: graph,
         **text_files(facts, package.file(TOKENIZER).read_bytes()),
         "row.mjs": fill(ROW, {"VALUES": row}).encode(),
-        **{name: tables.joinpath(name).read_bytes() for name in TABLES_SCRIPTS},
+        **{name: tables.joinpath(name).read_bytes() for name in TABLES_FILES},
         **{name: own.joinpath(name).read_bytes() for name in PAGE},
         README: text_readme(manifest.requirement.sentence, facts).encode(),
         EXAMPLE: example.getvalue().encode(),
     }, used
-
-
-def _graph(package: Package, variant: Variant | None) -> tuple[bytes, str | None]:
-    """The variant's graph, else the browser's, another one's, or the package's own model."""
-    fitting = [v for v in package.manifest.variants if v.backend in BACKENDS]
-    if variant is not None and variant not in fitting:
-        cure = f"Give one of: {', '.join(v.name for v in fitting)}." if fitting else "Leave --variant out."
-        raise InputError("onnxruntime-web doesn't run this variant", where="--variant", seen=variant.name, cure=cure)
-    chosen = variant or next(iter(sorted(fitting, key=lambda v: v.target != "browser")), None)
-    if chosen is None:
-        return package.file(TRUTH).read_bytes(), None
-    return package.file(f"{chosen.path}/{GRAPH}").read_bytes(), chosen.name

@@ -92,7 +92,7 @@ def contact_sheet(
             draw.text((left + SIDE, second), share, colour, small, anchor="rs")
         top += height + MARGIN
     out = BytesIO()
-    sheet.save(out, "PNG", optimize=True)
+    sheet.save(out, "PNG")
     return out.getvalue()
 
 

@@ -11,22 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from modelgpt_edge.child import Encoder, Ints
-from modelgpt_edge.encoder_file import read_encoder
 from modelgpt_edge.errors import GateError, InputError, PackageError, TargetUnavailableError, nearest
-from modelgpt_edge.gate import Hop, compare, require
+from modelgpt_edge.gate import Hop, compare, require, tolerance_of
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.manifest import GOLDEN, Variant
 from modelgpt_edge.runtime.opening import Package, open_package
+from modelgpt_edge.runtime.packed_rows import PackedRows, golden_inputs
+from modelgpt_edge.targets.backend import Executor
 from modelgpt_edge.targets.board import is_board
-from modelgpt_edge.targets.tensorrt.backend import ENCODER, MODEL
+from modelgpt_edge.targets.tensorrt.backend import MODEL
 from modelgpt_edge.targets.tensorrt.board import Board, read_board
 from modelgpt_edge.targets.tensorrt.building import Plan, Progress, build_engine
 from modelgpt_edge.targets.tensorrt.cuda import Cuda, open_cuda
 from modelgpt_edge.targets.tensorrt.engine import Found, Key, Record, engine_folder, read_engine
-from modelgpt_edge.targets.tensorrt.executor import EncodedExecutor, EngineCore
+from modelgpt_edge.targets.tensorrt.executor import EngineCore, executor_for
 from modelgpt_edge.targets.tensorrt.library import import_library
 from modelgpt_edge.targets.tensorrt.recipe import RECIPE, Recipe
 from modelgpt_edge.targets.tensorrt.refit import refit_engine
@@ -69,6 +67,7 @@ class _Bench:
 
     package: Package
     golden: Golden
+    inputs: PackedRows
     trt: Any
     cuda: Cuda
     board: Board
@@ -81,7 +80,6 @@ class _Job:
 
     variant: Variant
     recipe: Recipe
-    encoder: Encoder
     onnx: bytes
     key: Key
     folder: Path
@@ -112,7 +110,8 @@ def finalize_package(
     package = open_package(path)
     candidates = _named(package, variant)
     trt, cuda = import_library(), open_cuda()
-    bench = _Bench(package, Golden.read(package.file(GOLDEN)), trt, cuda, read_board(cuda), progress)
+    golden = Golden.read(package.file(GOLDEN))
+    bench = _Bench(package, golden, golden_inputs(package), trt, cuda, read_board(cuda), progress)
     if workspace_bytes is not None and not 0 < workspace_bytes <= bench.board.memory_bytes:
         cure = f"Give more than 0 and at most the board's {bench.board.memory_bytes >> 20:,} MB."
         seen = f"{workspace_bytes >> 20:,} MB"
@@ -152,14 +151,14 @@ def _for_board(bench: _Bench, candidates: list[Variant]) -> list[Variant]:
 
 
 def _job(bench: _Bench, variant: Variant, workspace_bytes: int | None) -> _Job:
-    model, encoder, recipe = (bench.package.file(f"{variant.path}/{name}") for name in (MODEL, ENCODER, RECIPE))
+    model, recipe = (bench.package.file(f"{variant.path}/{name}") for name in (MODEL, RECIPE))
     folder = engine_folder(model.parent)
     if folder is None:
         what = "the engines' folder leads outside the package"
         raise PackageError(what, where=str(bench.package.path), cure="Remove the folder engines from it.")
     told, onnx = Recipe.read(recipe), model.read_bytes()
     key = Key.of(onnx, str(bench.trt.__version__), bench.board, told)
-    return _Job(variant, told, read_encoder(encoder), onnx, key, folder, workspace_bytes or told.workspace_bytes)
+    return _Job(variant, told, onnx, key, folder, workspace_bytes or told.workspace_bytes)
 
 
 def _finalize(bench: _Bench, job: _Job, wanted_workspace: int | None, force: bool) -> Finalized:
@@ -174,7 +173,7 @@ def _finalize(bench: _Bench, job: _Job, wanted_workspace: int | None, force: boo
         plan, how = _build(bench, job, why), BUILT
         executor, hop = _check(bench, job, plan)
     _require(hop)
-    times = latency(executor, bench.golden.numbers, _codes(job.encoder, bench.golden))
+    times = latency(executor, bench.inputs.numbers, bench.inputs.codes)
     record = found.record if how == KEPT and found.record else Record.of(job.key, plan.content, job.workspace_bytes)
     done = Finalized(job.variant.name, how, round(time.perf_counter() - started, 3), record, hop, times, plan.note)
     if how != KEPT:
@@ -205,13 +204,14 @@ def _build(bench: _Bench, job: _Job, why: str) -> Plan:
     return Plan(plan.content, "; ".join(text for text in (why, plan.note) if text))
 
 
-def _check(bench: _Bench, job: _Job, plan: Plan) -> tuple[EncodedExecutor, Hop]:
+def _check(bench: _Bench, job: _Job, plan: Plan) -> tuple[Executor, Hop]:
     """The engine opened on this board, and its outputs on the golden rows against the reference's."""
     bench.progress(f"checking {job.variant.name}", 0.0)
-    executor, golden = EncodedExecutor(job.encoder, EngineCore(bench.trt, plan.content, bench.cuda)), bench.golden
-    got = executor.run(golden.numbers, _codes(job.encoder, golden))
-    name = f"{job.variant.target} {job.variant.backend} {job.variant.precision} engine"
-    return executor, compare(name, golden.outputs, got, job.variant.precision, golden.unit)
+    variant, golden, core = job.variant, bench.golden, EngineCore(bench.trt, plan.content, bench.cuda)
+    executor = executor_for(job.recipe.feed.name, core, lambda name: bench.package.file(f"{variant.path}/{name}"))
+    got = executor.run(bench.inputs.numbers, bench.inputs.codes)
+    name = f"{variant.target} {variant.backend} {variant.precision} engine"
+    return executor, compare(name, golden.outputs, got, tolerance_of(variant.precision, variant.front), golden.unit)
 
 
 def _require(hop: Hop) -> None:
@@ -221,10 +221,3 @@ def _require(hop: Hop) -> None:
     except GateError as error:
         cure = "No engine was stored. Try --force; if it fails again, report the board, TensorRT's version and this message."
         raise GateError(error.what, where=error.where, cure=cure) from error
-
-
-def _codes(encoder: Encoder, golden: Golden) -> Ints:
-    """Word positions (N, S) of the golden words."""
-    if encoder.words:
-        return encoder.codes(list(golden.words.T))
-    return np.zeros((len(golden.words), 0), np.int32)

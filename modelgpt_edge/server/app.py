@@ -96,8 +96,11 @@ def _add_routes(app: FastAPI) -> None:
         "/v1/parameters",
         dependencies=guarded,
         response_class=Response,
-        openapi_extra=openapi.body({**openapi.ROWS, bodies.SAFETENSORS: openapi.FILE})
-        | openapi.sample(f"{rows} -o child.safetensors", "/v1/parameters?task=predict+churn"),
+        openapi_extra=openapi.body({**openapi.ROWS, bodies.SAFETENSORS: openapi.FILE}, required=False)
+        | openapi.samples(
+            (f"{rows} -o child.safetensors", "/v1/parameters?task=predict+churn"),
+            ("-X POST -o support.safetensors", "/v1/parameters?task=sort+questions&classes=refund,card+lost"),
+        ),
         responses=openapi.gives("weights", bodies.SAFETENSORS),
     )(parameters)
     app.post(

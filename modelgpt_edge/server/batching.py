@@ -61,6 +61,7 @@ class Batcher(Generic[J, R]):
         wait: seconds that an idle lane waits for company.
         room: jobs that may be accepted and not yet answered.
         lanes: launches that may be under way at a time.
+        kind: of a job: only those of one kind are launched together.
         observe: called with the size of every launch.
     """
 
@@ -72,9 +73,10 @@ class Batcher(Generic[J, R]):
         wait: float,
         room: int,
         lanes: int,
+        kind: Callable[[J], object] = lambda job: None,
         observe: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self._launch, self._most, self._wait, self._observe = launch, most, wait, observe
+        self._launch, self._most, self._wait, self._kind, self._observe = launch, most, wait, kind, observe
         self._room, self._slots, self._lanes = room, asyncio.Semaphore(room), asyncio.Semaphore(lanes)
         self._queue: deque[Waiting[J, R]] = deque()
         self._arrived = asyncio.Event()
@@ -142,18 +144,19 @@ class Batcher(Generic[J, R]):
         self._marked = now
 
     async def _gather(self) -> list[Waiting[J, R]]:
-        """The next jobs, at least one."""
+        """The next jobs, at least one: the one that waits longest, and others of its kind."""
         loop = asyncio.get_running_loop()
         while True:
             while self._queue and self._queue[0].answer.done():
                 self._queue.popleft()
             left = self._queue[0].since + self._wait - loop.time() if self._queue else None
             if left is not None and (left <= 0 or len(self._queue) >= self._most):
-                taken = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
-                wanted = [w for w in taken if not w.answer.done()]
-                if wanted:
-                    return wanted
-                continue
+                kind = self._kind(self._queue[0].job)
+                wanted = [w for w in self._queue if not w.answer.done()]
+                batch = [w for w in wanted if self._kind(w.job) == kind][: self._most]
+                taken = set(batch)
+                self._queue = deque(w for w in wanted if w not in taken)
+                return batch
             self._arrived.clear()
             try:
                 await asyncio.wait_for(self._arrived.wait(), left)

@@ -78,6 +78,11 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def has_body(request: Request) -> bool:
+    """Whether a body comes with the request."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
 async def stream(
     request: Request, folder: Path, limits: UploadLimits, count: Callable[[int], None]
 ) -> AsyncGenerator[bytes, None]:

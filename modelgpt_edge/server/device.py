@@ -1,4 +1,4 @@
-"""A process that has a device to itself: it solves the heads of a whole launch at once, in torch.
+"""A process that has a device to itself: it solves the heads of a whole launch at once, or adapts its encoders, in torch.
 
 A fault of the device takes this process alone with it, and the server starts another. torch is imported inside functions, and
 only where a server was told to use a device.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from modelgpt_edge.errors import InputError, TargetUnavailableError
 from modelgpt_edge.server.launches import DeviceMemoryError
 from modelgpt_edge.server.settings import TORCH_CPU, WORKERS
-from modelgpt_edge.server.steps import Solve, Solved
+from modelgpt_edge.server.steps import Adapt, Solve, Solved
 from modelgpt_edge.server.worker import DONE, ONE_THREAD, READY
 
 if TYPE_CHECKING:
@@ -86,17 +86,22 @@ def solve_launches(pipe: Connection, name: str) -> None:
         return
 
 
-def solve_launch(launch: Solve, device: torch.device) -> Solved | DeviceMemoryError:
-    """Heads for all that was begun, none for a table that can't be solved; the error where memory is too short for so many.
+def solve_launch(launch: Solve | Adapt, device: torch.device) -> Solved | DeviceMemoryError:
+    """What the device makes of all that was begun, nothing of a table that can't be solved; the error where memory is too
+    short for so many.
 
     Raises:
         Exception: the device is of no use any more.
     """
-    from modelgpt_edge.parameters.batched import Drawn
-
     start = time.perf_counter()
     try:
         begun = [packed.values()[0] for packed in launch.begun]
+        if isinstance(launch, Adapt):
+            from modelgpt_edge.server.device_texts import adapt_batch
+
+            return Solved(tuple(adapt_batch(begun, device)), time.perf_counter() - start)
+        from modelgpt_edge.parameters.batched import Drawn
+
         heads = _solve([Drawn(b.ready.encoded, b.targets, b.parts) for b in begun], device)
         return Solved(tuple(heads), time.perf_counter() - start)
     except (MemoryError, RuntimeError) as error:
@@ -149,8 +154,10 @@ def _warm(device: torch.device) -> None:
 
     if device.type == "cuda":
         from modelgpt_edge.kernels.tune import tune_sums
+        from modelgpt_edge.server.device_texts import warm_texts
 
         tune_sums(device)
+        warm_texts(device)
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(32, 4)).astype(np.float32)
     for targets in (rows[:, :1], np.eye(2, dtype=np.float32)[(rows[:, 0] > 0).astype(int)]):

@@ -1,7 +1,7 @@
-"""What a launch does on a device: workers begin its jobs, the device's process solves all heads at once, workers finish them.
+"""What a launch does on a device: workers begin its jobs, the device's process solves all at once, workers finish them.
 
 Workers begin and finish other launches while the device solves one. A job that is cross-validated is done whole by a worker,
-for that is many solves one after the other.
+for that is many solves one after the other. Tables and texts of one launch go their ways apart: neither waits for the other.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from modelgpt_edge.server.device import solve_launches
-from modelgpt_edge.server.jobs import BuildJob, Job, Result
+from modelgpt_edge.server.jobs import BuildJob, Job, Result, TextsJob
 from modelgpt_edge.server.launches import Emitter, Pool, WorkerDiedError
 from modelgpt_edge.server.settings import WORKERS, Settings
-from modelgpt_edge.server.steps import Begin, Emitted, Finish, Packed, Solve, Solved
+from modelgpt_edge.server.steps import Adapt, Begin, Emitted, Finish, Packed, Solve, Solved
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class OnDevice:
     Args:
         workers: that begin and finish jobs.
         device: one process, which runs `device.solve_launches`.
-        most: bytes of tables that it is handed at a time, unless one alone has more.
+        most: bytes that it is handed at a time and gives back, unless one job alone has more.
     """
 
     gathers = False
@@ -78,8 +78,10 @@ class OnDevice:
             one.answer.add_done_callback(partial(_let_go, one.packed))
             answers.append(one.answer)
             begun.append(one)
-        if begun:
-            threading.Thread(target=self._fly, args=(begun,), name="launch", daemon=True).start()
+        for texts in (False, True):
+            alike = [one for one in begun if isinstance(one.job, TextsJob) is texts]
+            if alike:
+                threading.Thread(target=self._fly, args=(alike,), name="launch", daemon=True).start()
         return answers
 
     def close(self) -> None:
@@ -98,18 +100,19 @@ class OnDevice:
                 drawn.append((one, packed))
             else:
                 _give(one.answer, packed)
-        for some in within(drawn, [len(packed.content) for _, packed in drawn], self._most):
+        for some in within(drawn, [packed.size for _, packed in drawn], self._most):
             self._solve(some)
 
     def _solve(self, drawn: Sequence[tuple[_Begun, Packed]]) -> None:
-        """Have heads solved together, and the children finished."""
-        solved = _outcome(self._device.submit(Solve(tuple(packed for _, packed in drawn))))
+        """Have jobs of one kind solved together, and finished."""
+        step = Adapt if isinstance(drawn[0][0].job, TextsJob) else Solve
+        solved = _outcome(self._device.submit(step(tuple(packed for _, packed in drawn))))
         if not isinstance(solved, Solved):
             for one, _ in drawn:
                 _give(one.answer, solved)
             return
-        for (one, packed), heads in zip(drawn, solved.heads):
-            finished = self._workers.submit(Finish(one.job, packed, heads, solved.seconds))
+        for (one, packed), made in zip(drawn, solved.made):
+            finished = self._workers.submit(Finish(one.job, packed, made, solved.seconds))
             finished.add_done_callback(partial(_hand_on, one.answer))
 
 

@@ -34,11 +34,12 @@ from modelgpt_edge.parameters.units import DRAW
 from modelgpt_edge.refit import read_table, regenerate, require_same_shape
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.rules import write_requirement
+from modelgpt_edge.requirement.text_columns import find_texts
 from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.server.disk import disk_full, is_full
 from modelgpt_edge.server.errors import error_json, status_of
-from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob
-from modelgpt_edge.server.steps import Begin, Emitted, Finish, Packed
+from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob, TextsJob
+from modelgpt_edge.server.steps import Begin, Finish, Packed
 
 Tell = Callable[[str, float], None]
 # Bytes of a template's manifest: as JSON unpacks in memory, twenty times as many are taken.
@@ -46,16 +47,20 @@ MOST_MANIFEST = 8 << 20
 
 
 def do(job: Job | Begin | Finish, tell: Tell = lambda stage, share: None) -> Result | Packed:
-    """Do a job, or the first or third step of one whose heads are solved on a device.
+    """Do a job, or the first or third step of one that a device has a part in.
 
     Raises:
         MemoryError: this machine has too little for it, or for all that runs at once.
     """
     asked = job.job if isinstance(job, Begin | Finish) else job
     try:
-        if isinstance(job, BuildJob):
-            return _build(job, tell)
-        return _emit(job.job if isinstance(job, Begin | Finish) else job, job)
+        if isinstance(asked, BuildJob):
+            return _build(asked, tell)
+        if isinstance(asked, TextsJob):
+            from modelgpt_edge.server.text_emission import emit_texts
+
+            return emit_texts(asked, job)
+        return _emit(asked, job)
     except ModelgptEdgeError as error:
         told = disk_full() if is_full(error.__cause__) else error
         return Refused(status_of(told), error_json(told), isinstance(asked, RefitJob) and isinstance(error, PackageError))
@@ -73,15 +78,15 @@ def _failed(what: str, cure: str) -> Refused:
     return Refused(500, error_json(InputError(what, where="server", cure=cure)))
 
 
-def _emit(job: Emitted, step: Emitted | Begin | Finish) -> Done | Packed:
-    """Weights, where the step is the whole job or its last one."""
+def _emit(job: RowsJob | ProfileJob | RefitJob, step: Job | Begin | Finish) -> Done | Packed:
+    """A child, where the step is the whole job or its last one."""
     start = time.perf_counter()
     if isinstance(step, Finish):
         begun, facts, spent = step.begun.values()
-        if step.heads is None:
+        if not isinstance(step.made, tuple):
             cure = "Check the rows for extreme values, and rescale such columns."
             raise GateError("the weights can't be solved", where="server", cure=cure)
-        return _done(job, finish(begun, step.heads), facts, spent + step.seconds + time.perf_counter() - start)
+        return _done(job, finish(begun, step.made), facts, spent + step.seconds + time.perf_counter() - start)
     if isinstance(job, RowsJob):
         made, facts = _rows(job)
     elif isinstance(job, ProfileJob):
@@ -94,7 +99,7 @@ def _emit(job: Emitted, step: Emitted | Begin | Finish) -> Done | Packed:
     return _done(job, child, facts, time.perf_counter() - start)
 
 
-def _done(job: Emitted, child: Child, facts: dict[str, Any], seconds: float) -> Done:
+def _done(job: RowsJob | ProfileJob | RefitJob, child: Child, facts: dict[str, Any], seconds: float) -> Done:
     """A child, ready to be sent out; GateError where it mustn't be."""
     if isinstance(job, RefitJob):
         require_same_shape(_template(job.template).child, child)
@@ -132,7 +137,12 @@ def _rows(job: RowsJob) -> tuple[Child | Begun, dict[str, Any]]:
         raise InputError("the task is empty", where="task", cure="Say what to predict, such as 'predict churn'.")
     source = open_source(job.data)
     facts = profile(source, job.seed)
-    requirement = write_requirement(Request(job.task, job.data, job.label, job.kind), facts)
+    try:
+        requirement = write_requirement(Request(job.task, job.data, job.label, job.kind), facts)
+    except InputError as error:
+        if find_texts((), job.label, job.task, facts) is None:
+            raise
+        raise InputError("these rows are texts", where="modality", seen="table", cure="Say modality=text.") from error
     table = open_table(source, facts, requirement.schema)
     told = {"label": requirement.schema.label.name, "kind": requirement.schema.kind, "rows": table.rows}
     if job.score:

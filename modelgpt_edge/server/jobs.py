@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,27 @@ class RefitJob:
 
 
 @dataclass(frozen=True)
+class TextsJob:
+    """A sentence encoder's attention, adapted to a task of texts, and the head on it.
+
+    Attributes:
+        data: file of labelled texts; None where the classes' names are all there is.
+        classes: names that are given besides, with what they mean ("" where nothing is said).
+        text: the column of texts; found where not given.
+        precision: of `adapted_file.PRECISIONS`.
+    """
+
+    data: Path | None
+    task: str
+    label: str | None = None
+    kind: str | None = None
+    classes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    text: str | None = None
+    precision: str = "fp32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class BuildJob:
     """A package from labelled rows.
 
@@ -77,7 +99,7 @@ class BuildJob:
     limits: Limits = NO_LIMITS
 
 
-Job = RowsJob | ProfileJob | RefitJob | BuildJob
+Job = RowsJob | ProfileJob | RefitJob | TextsJob | BuildJob
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.server import bodies
 from modelgpt_edge.server.errors import error_json
 
-DESCRIPTION = """The hypernetwork as a service: rows in, weights or a compiled package out.
+DESCRIPTION = """The hypernetwork as a service: rows or texts in, weights or a compiled package out.
 Every error is one JSON object: `error`, `where`, `seen`, `cure` and the command line's exit `code`."""
 # Where the examples ask; a page puts its own address in its place.
 ADDRESS = "http://127.0.0.1:8321"
@@ -22,12 +22,18 @@ _REFUSALS = {422: "refused", 413: "too long", 415: "a type that isn't taken", 42
 
 def sample(options: str, path: str) -> dict[str, Any]:
     """An example: curl's options, and what is asked for."""
-    return {SAMPLES: [{"lang": "sh", "source": f'curl -sf {options} "{ADDRESS}{path}"'.replace("  ", " ")}]}
+    return samples((options, path))
 
 
-def body(content: dict[str, Any]) -> dict[str, Any]:
+def samples(*asked: tuple[str, str]) -> dict[str, Any]:
+    """Several examples, of which each has curl's options and what is asked for."""
+    lines = (f'curl -sf {options} "{ADDRESS}{path}"'.replace("  ", " ") for options, path in asked)
+    return {SAMPLES: [{"lang": "sh", "source": line} for line in lines]}
+
+
+def body(content: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
     """A body of one of several types."""
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def gives(what: str, *kinds: str) -> dict[int | str, dict[str, Any]]:

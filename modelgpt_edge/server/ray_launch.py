@@ -27,10 +27,11 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.server.jobs import BuildJob, Job, RefitJob, Result
 from modelgpt_edge.server.launches import START, WorkerDiedError
 from modelgpt_edge.server.ray_cluster import Cluster, under_way
-from modelgpt_edge.server.ray_parcels import FAULTS, Emission, parcel_of, tar_template
+from modelgpt_edge.server.ray_parcels import FAULTS, parcel_of, tar_template
 from modelgpt_edge.server.ray_replica import Replica
 from modelgpt_edge.server.room import Room
 from modelgpt_edge.server.settings import WORKERS, Settings
+from modelgpt_edge.server.steps import Emitted
 
 DEPLOYMENT = "emitter"
 # How many replicas a job may lose before it counts as what kills them, and seconds of the pause that grows from try to try.
@@ -88,10 +89,10 @@ class Replicas:
             MemoryError, WorkerDiedError, TooLongError: as a pool's futures do.
         """
         assert not isinstance(job, BuildJob), "packages are built on the server's own host"
-        async with self._room.taken(job.data.stat().st_size):
+        async with self._room.taken(0 if job.data is None else job.data.stat().st_size):
             return await self._send(job)
 
-    async def _send(self, job: Emission) -> Result:
+    async def _send(self, job: Emitted) -> Result:
         digest, references = "", []
         if isinstance(job, RefitJob):
             digest, reference = await asyncio.to_thread(self._shared, job.template)

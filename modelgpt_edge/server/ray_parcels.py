@@ -13,10 +13,10 @@ from pathlib import Path
 from shutil import rmtree
 
 from modelgpt_edge.server import archive
-from modelgpt_edge.server.jobs import ProfileJob, RefitJob, RowsJob
+from modelgpt_edge.server.jobs import RefitJob
 from modelgpt_edge.server.launches import DeviceMemoryError, TooLongError, WorkerDiedError
+from modelgpt_edge.server.steps import Emitted
 
-Emission = RowsJob | ProfileJob | RefitJob
 # Why a job wasn't done, by the word that comes back for it: the first that fits.
 FAULTS: dict[str, type[Exception]] = {
     "died": WorkerDiedError,
@@ -31,36 +31,40 @@ class Parcel:
     """A job whose paths are bare names.
 
     Attributes:
-        content: of the job's table.
+        content: of the job's table, b"" where it has none.
         template: hash of the packed template of a refit; "" for other jobs.
     """
 
-    job: Emission
+    job: Emitted
     content: bytes
     template: str = ""
 
 
-def parcel_of(job: Emission, template: str = "") -> Parcel:
+def parcel_of(job: Emitted, template: str = "") -> Parcel:
     """A job and its table; OSError where the table is gone.
 
     Args:
         template: hash of the job's packed template.
     """
-    bare: Emission = replace(job, data=Path(job.data.name))
+    if job.data is None:
+        return Parcel(job, b"", template)
+    bare: Emitted = replace(job, data=Path(job.data.name))
     if isinstance(bare, RefitJob):
         bare = replace(bare, template=Path(bare.template.name))
     return Parcel(bare, job.data.read_bytes(), template)
 
 
-def open_parcel(parcel: Parcel, folder: Path, template: Path | None = None) -> Emission:
+def open_parcel(parcel: Parcel, folder: Path, template: Path | None = None) -> Emitted:
     """The job with its table written to an empty folder, under the table's own name: errors tell it.
 
     Args:
         template: folder of the unpacked template of a refit.
     """
+    if parcel.job.data is None:
+        return parcel.job
     data = folder / parcel.job.data.name
     data.write_bytes(parcel.content)
-    job: Emission = replace(parcel.job, data=data)
+    job: Emitted = replace(parcel.job, data=data)
     if isinstance(job, RefitJob) and template is not None:
         return replace(job, template=template)
     return job

@@ -16,7 +16,7 @@ from modelgpt_edge.server.batching import Answer, Batcher, FullError
 from modelgpt_edge.server.device_launch import emitter_of
 from modelgpt_edge.server.disk import writing
 from modelgpt_edge.server.errors import RequestError, error_json
-from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Result
+from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Result, TextsJob
 from modelgpt_edge.server.launches import DeviceMemoryError, Emitter, Pool, Tell, TooLongError, WorkerDiedError
 from modelgpt_edge.server.memory import fair_share
 from modelgpt_edge.server.metrics import Metrics
@@ -57,6 +57,8 @@ class Service:
             wait=0 if self._pool.gathers else settings.wait,
             room=settings.queue,
             lanes=settings.queue if self._pool.gathers else settings.lanes,
+            # Texts take much longer than tables, and a device takes them apart.
+            kind=lambda job: isinstance(job, TextsJob),
             observe=self.metrics.batch.observe,
         )
         self._uploads = 0

@@ -1,1 +1,1 @@
-"""The browser as a target: an ONNX graph, a small ES module that feeds it rows or texts, and headless Chromium to run both."""
+"""The browser as a target: an ONNX graph, an ES module that feeds it rows, texts or pictures, and Chromium to run both."""

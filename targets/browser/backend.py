@@ -1,10 +1,8 @@
-"""The onnxruntime-web backend: the graph of a table or of texts, what feeds it, and the ES module that does so in a page."""
+"""The onnxruntime-web backend: the graph of a table, of texts or of pictures, and the ES module that feeds it in a page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from modelgpt_edge.child import Child, Floats, Ints
@@ -13,12 +11,12 @@ from modelgpt_edge.schema import Column
 from modelgpt_edge.targets.backend import Artefact, Availability, Executor, Files, Source
 from modelgpt_edge.targets.browser.emulator import Chromium
 from modelgpt_edge.targets.browser.library import VERSION
+from modelgpt_edge.targets.browser.picture_files import picture_files
 from modelgpt_edge.targets.browser.text_files import text_files
+from modelgpt_edge.targets.browser.variant_files import FACTS, MODEL, MODULE, facts_file, module
 from modelgpt_edge.targets.onnxruntime import executor_of, open_model
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.tokens import TOKENIZER
-
-MODEL, FACTS, MODULE = "model.onnx", "model.json", "model.mjs"
 
 
 class OnnxRuntimeWeb:
@@ -26,7 +24,7 @@ class OnnxRuntimeWeb:
 
     name = "onnxruntime-web"
     precisions = ("fp32", "int8", "int8-dynamic")
-    fronts = ("packed", "tokens")
+    fronts = ("packed", "tokens", "pixels")
     by_default = True
 
     def probe(self) -> Availability:
@@ -34,7 +32,7 @@ class OnnxRuntimeWeb:
         return Availability(True, VERSION, f"writes files for onnxruntime-web {VERSION}", "")
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
-        """The graph, ``model.json`` and ``model.mjs``; of texts ``tokenizer.json`` and ``wordpiece.mjs`` as well.
+        """The graph, ``model.json`` and ``model.mjs``; of texts and of pictures also what turns them into the graph's inputs.
 
         Raises:
             TargetUnavailableError: the texts' tokenizer isn't of the kind that runs in a page.
@@ -42,6 +40,8 @@ class OnnxRuntimeWeb:
         if source.front == "tokens":
             beside = text_files(source.texts, source.beside[TOKENIZER])
             return Artefact({MODEL: source.onnx("tokens", precision), **beside}, "tokens")
+        if source.front == "pixels":
+            return Artefact({MODEL: source.onnx("pixels", precision), **picture_files(source.pictures)}, "pixels")
         files = {MODEL: source.onnx("packed", precision), FACTS: page_facts(source.child), MODULE: page_module()}
         return Artefact(files, "packed")
 
@@ -68,8 +68,8 @@ class OnnxRuntimeWeb:
 
 
 def page_module() -> bytes:
-    """``model.mjs``, the same for every model."""
-    return resources.files(__package__).joinpath(MODULE).read_bytes()
+    """``model.mjs`` of a table, the same for every model."""
+    return module(MODULE)
 
 
 def page_facts(child: Child, columns: Sequence[Column] = ()) -> bytes:
@@ -90,4 +90,4 @@ def page_facts(child: Child, columns: Sequence[Column] = ()) -> bytes:
             described.append({"name": name, "type": "number", "decimal": column.decimal if column else "."})
     for name, vocabulary in zip(encoder.words, encoder.vocabularies):
         described.append({"name": name, "type": "word", "vocabulary": list(vocabulary)})
-    return (json.dumps({"columns": described, "classes": list(child.classes)}, indent=1, ensure_ascii=False) + "\n").encode()
+    return facts_file({"columns": described, "classes": list(child.classes)})

@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 
 from modelgpt_edge.child import Floats, Ints
-from modelgpt_edge.errors import PackageError, TargetUnavailableError
+from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.targets.backend import Availability, Executor, Files, first_line
 from modelgpt_edge.targets.browser.chrome import INSTALL, chromium_version, find_chromium, visit
 from modelgpt_edge.targets.browser.library import FILES, SET_UP, VERSION, fetch_library, has_library, library_folder
 from modelgpt_edge.targets.browser.server import serve
-from modelgpt_edge.targets.browser.text_files import TEXT, WORDPIECE
+from modelgpt_edge.targets.browser.variant_files import FILES as VARIANT_FILES
+from modelgpt_edge.targets.browser.variant_files import IMAGE, TABLE, kind_of
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.targets.timing import CALLS, LEAST, SECONDS, WARM_UP
-from modelgpt_edge.tokens import TOKENIZER
 
 PAGE = ("page.html", "page.mjs")
-FACTS = "model.json"
-TABLE_FILES = ("model.onnx", FACTS, "model.mjs")
-TEXT_FILES = (*TABLE_FILES, WORDPIECE, TOKENIZER)
 
 
 class Chromium:
@@ -99,13 +96,21 @@ class InChromium:
         return np.frombuffer(base64.b64decode(result["outputs"]), np.float32).reshape(count, -1)
 
     def predict(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """What ``model.predictAll`` makes of rows: objects of JSON values, or texts."""
-        predictions: list[dict[str, Any]] = run_page(self._files, {"rows": list(rows)})["predictions"]
+        """What ``model.predictAll`` makes of rows: objects of JSON values, texts, or bytes of files of pictures."""
+        if kind_of(self._files) == IMAGE:
+            pictures = {f"pictures/{place}": row for place, row in enumerate(rows)}
+            result = run_page(self._files, {"pictures": list(pictures)}, pictures)
+        else:
+            result = run_page(self._files, {"rows": list(rows)})
+        predictions: list[dict[str, Any]] = result["predictions"]
         return predictions
 
 
-def run_page(files: Files, job: Mapping[str, Any]) -> dict[str, Any]:
+def run_page(files: Files, job: Mapping[str, Any], beside: Mapping[str, bytes] | None = None) -> dict[str, Any]:
     """Have the page do a job on a variant.
+
+    Args:
+        beside: what else the page may fetch, by name.
 
     Raises:
         TargetUnavailableError: the browser or onnxruntime-web isn't here, or the page failed; tells its error.
@@ -115,25 +120,18 @@ def run_page(files: Files, job: Mapping[str, Any]) -> dict[str, Any]:
         raise TargetUnavailableError(f"onnxruntime-web {VERSION} is not in the cache", where="browser", cure=f"Run: {SET_UP}")
     contents: dict[str, bytes | Path] = {name: resources.files(__package__).joinpath(name).read_bytes() for name in PAGE}
     contents |= {f"ort/{name}": library_folder() / name for name in FILES}
-    contents |= {f"variant/{name}": files(name) for name in (TEXT_FILES if takes_texts(files) else TABLE_FILES)}
+    contents |= {f"variant/{name}": files(name) for name in VARIANT_FILES[kind_of(files)]}
+    contents |= beside or {}
     contents["job.json"] = json.dumps(job, allow_nan=False).encode()
     with serve(contents, PAGE[0]) as page:
         result: dict[str, Any] = json.loads(visit(page))
     return result
 
 
-def takes_texts(files: Files) -> bool:
-    """Whether a variant is of texts; PackageError where its facts are damaged."""
-    try:
-        return bool(json.loads(files(FACTS).read_bytes()).get("kind") == TEXT)
-    except ValueError as error:
-        raise PackageError("what a page must know can't be read", where=FACTS, seen=str(error), cure="Build anew.") from error
-
-
 def _arrays(files: Files, numbers: Floats, codes: Ints) -> dict[str, Any]:
-    """What ``model.run`` takes: of texts there are no numbers."""
-    arrays = {"codes": np.asarray(codes, "<i4")}
-    if not takes_texts(files):
-        arrays = {"numbers": np.asarray(numbers, "<f4"), **arrays}
+    """What ``model.run`` takes: of texts and pictures there are no numbers."""
+    kind = kind_of(files)
+    arrays: dict[str, Any] = {"numbers": np.asarray(numbers, "<f4")} if kind == TABLE else {}
+    arrays |= {"pixels": np.asarray(codes, np.uint8)} if kind == IMAGE else {"codes": np.asarray(codes, "<i4")}
     encoded = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
     return {"arrays": encoded, "count": max(len(numbers), len(codes))}

@@ -9,8 +9,9 @@ const model = await load(ort, new URL("./variant/", import.meta.url));
 const result = { load_ms: performance.now() - began, isolated: crossOriginIsolated, agent: navigator.userAgent };
 
 if (job.rows) result.predictions = await model.predictAll(job.rows);
+if (job.pictures) result.predictions = await model.predictAll(await Promise.all(job.pictures.map(blob)));
 if (job.count) {
-  const kinds = { numbers: Float32Array, codes: Int32Array };
+  const kinds = { numbers: Float32Array, codes: Int32Array, pixels: Uint8Array };
   const arrays = Object.entries(job.arrays).map(([name, content]) => new kinds[name](bytes(content)));
   result.outputs = text(await model.run(...arrays, job.count));
   if (job.calls) result.times_us = await timed(arrays, job);
@@ -30,6 +31,10 @@ async function timed(arrays, { count, calls, warm, least, seconds }) {
     spent += times.at(-1);
   }
   return times.slice(warm);
+}
+
+async function blob(name) {
+  return (await fetch(name)).blob();
 }
 
 function bytes(base64) {

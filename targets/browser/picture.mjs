@@ -17,6 +17,22 @@ export function squared(rgba, width, height, size) {
   return resize(overWhite(rgba), width, height, size);
 }
 
+/**
+ * The same of a picture whose rows come one band after the other, so that a large one never lies whole in memory.
+ * @param {(top: number, rows: number) => ArrayLike<number>} band gives RGBA bytes of `rows` rows from `top` on.
+ * @param {number} most rows of a band.
+ */
+export function squaredInBands(band, width, height, size, most) {
+  const across = new Uint8Array(3 * size * height);
+  for (let top = 0; top < height; top += most) {
+    const rows = Math.min(most, height - top);
+    const rgb = overWhite(band(top, rows));
+    check(rgb, width, rows, size);
+    across.set(width === size ? rgb : along(rgb, rows, width, 3, size), 3 * size * top);
+  }
+  return resize(across, size, height, size);
+}
+
 /** RGB bytes of RGBA ones before white, each level rounded. */
 export function overWhite(rgba) {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
@@ -33,11 +49,15 @@ export function overWhite(rgba) {
  * @param {ArrayLike<number>} rgb three bytes a pixel, `height` rows of `width` pixels.
  */
 export function resize(rgb, width, height, size) {
+  check(rgb, width, height, size);
+  const rows = width === size ? rgb : along(rgb, height, width, 3, size);
+  return height === size ? Uint8Array.from(rows) : along(rows, 1, height, 3 * size, size);
+}
+
+function check(rgb, width, height, size) {
   if (!(width > 0 && height > 0 && size > 0) || rgb.length !== 3 * width * height) {
     throw new RangeError(`${rgb.length} bytes are no RGB picture of ${width} x ${height} pixels`);
   }
-  const rows = width === size ? rgb : along(rgb, height, width, 3, size);
-  return height === size ? Uint8Array.from(rows) : along(rows, 1, height, 3 * size, size);
 }
 
 /** Bytes (outer, length, inner) resized along the middle axis, to (outer, size, inner). */

@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from importlib import resources
 from typing import Any
 
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.targets.backend import TextFacts
+from modelgpt_edge.targets.browser.variant_files import FACTS, MODULE, TEXT, WORDPIECE, facts_file, module
 from modelgpt_edge.tokens import TOKENIZER
 
-TEXT = "text"
-TEXT_MODULE, WORDPIECE = "text.mjs", "wordpiece.mjs"
+TEXT_MODULE = "text.mjs"
 PARTS = {
     "model": "WordPiece",
     "normalizer": "BertNormalizer",
@@ -38,11 +37,10 @@ def text_files(facts: TextFacts, tokenizer: bytes) -> dict[str, bytes]:
         what = "in a page texts are tokenized as BERT does, and this encoder's tokenizer is of another kind"
         cure = "Give an encoder with BERT's WordPiece, such as all-MiniLM-L6-v2, or build for x86 or raspberry-pi-5."
         raise TargetUnavailableError(what, where="onnxruntime-web", seen=other, cure=cure)
-    described = {"kind": TEXT, **asdict(facts)}
     return {
-        "model.json": (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode(),
-        "model.mjs": _module(TEXT_MODULE),
-        WORDPIECE: _module(WORDPIECE),
+        FACTS: facts_file({"kind": TEXT, **asdict(facts)}),
+        MODULE: module(TEXT_MODULE),
+        WORDPIECE: module(WORDPIECE),
         TOKENIZER: tokenizer,
     }
 
@@ -60,7 +58,3 @@ def _other_parts(description: Mapping[str, Any]) -> Iterator[str]:
     sequences = [part for part in description["post_processor"]["single"] if "Sequence" in part]
     if len(sequences) != 1:
         yield f"post_processor with {len(sequences)} texts"
-
-
-def _module(name: str) -> bytes:
-    return resources.files(__package__).joinpath(name).read_bytes()

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.child import Floats, Ints
-from modelgpt_edge.encoder_file import encoder_bytes, read_encoder
+from modelgpt_edge.encoder_file import encoder_bytes
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.targets.backend import Artefact, Availability, Executor, Files, Source
-from modelgpt_edge.targets.onnxruntime import open_model
+from modelgpt_edge.targets.onnxruntime import executor_of, open_model
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.targets.tensorrt.board import read_board
 from modelgpt_edge.targets.tensorrt.cuda import open_cuda
 from modelgpt_edge.targets.tensorrt.engine import Key, engine_folder, read_engine
-from modelgpt_edge.targets.tensorrt.executor import EncodedExecutor, EngineCore
+from modelgpt_edge.targets.tensorrt.executor import ENCODER, EngineCore, executor_for
+from modelgpt_edge.targets.tensorrt.feed import ENCODED, Feed
 from modelgpt_edge.targets.tensorrt.library import import_library, probe_library
-from modelgpt_edge.targets.tensorrt.recipe import INPUT, RECIPE, Recipe
+from modelgpt_edge.targets.tensorrt.recipe import RECIPE, Recipe
 from modelgpt_edge.targets.timing import latency
 
-MODEL, ENCODER = "model.onnx", "encoder.safetensors"
+MODEL = "model.onnx"
 
 
 class TensorRt:
@@ -28,7 +29,7 @@ class TensorRt:
 
     name = "tensorrt"
     precisions = ("fp16", "int8", "fp32")
-    fronts = ("packed",)
+    fronts = ("packed", "tokens", "pixels")
     by_default = True
 
     def probe(self) -> Availability:
@@ -36,14 +37,11 @@ class TensorRt:
         return probe_library()
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
-        """The numeric core as ONNX that says every type, the encoder, and the recipe; TensorRT isn't needed for it."""
-        encoder = source.child.encoder
-        files = {
-            MODEL: source.onnx("encoded", precision),
-            ENCODER: encoder_bytes(encoder),
-            RECIPE: Recipe.of(target, precision, encoder.width).to_bytes(),
-        }
-        return Artefact(files, "encoded", _proxy(files[MODEL]))
+        """ONNX that says every type, what feeds it, and the recipe; TensorRT isn't needed for it."""
+        feed = Feed.of(source)
+        recipe = Recipe.of(target, precision, feed).to_bytes()
+        files = {MODEL: source.typed(precision), **feeding(source), RECIPE: recipe}
+        return Artefact(files, typed_front(source), _proxy(files[MODEL], feed))
 
     def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
         """The same graph with other initializers; on the board `finalize` refits the engine with it."""
@@ -66,29 +64,41 @@ class TensorRt:
         wrong = found.differences(Key.of(model.read_bytes(), str(trt.__version__), read_board(cuda), recipe))
         if wrong:
             raise _unusable(model.parent, "; ".join(wrong.values()))
-        return EncodedExecutor(read_encoder(files(ENCODER)), EngineCore(trt, found.plan, cuda))
+        return executor_for(recipe.feed.name, EngineCore(trt, found.plan, cuda), files)
 
     def stand_in(self, files: Files, target: Target) -> Executor:
         """The same ONNX in ONNX Runtime on the CPU."""
         return open_stand_in(files)
 
     def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:
-        """Quantiles of one row's time on the board, encoding and copies included."""
+        """Quantiles of one row's time on the board, a table's encoding and copies included."""
         return latency(self.load(files, target), numbers, codes)
 
 
+def feeding(source: Source) -> dict[str, bytes]:
+    """Files that what feeds an engine needs on the device: a table's encoder, a tokenizer, or nothing."""
+    return {ENCODER: encoder_bytes(source.child.encoder)} if source.front == "packed" else dict(source.beside)
+
+
+def typed_front(source: Source) -> str:
+    """What `Source.typed` takes: see `Artefact.front`."""
+    return "encoded" if source.front == "packed" else source.front
+
+
 def open_stand_in(files: Files) -> Executor:
-    """A variant's numeric core in ONNX Runtime on the CPU, its encoding in numpy."""
-    session = open_model(files(MODEL))
-    return EncodedExecutor(read_encoder(files(ENCODER)), lambda encoded: session.run(None, {INPUT: encoded})[0])
+    """A variant's ONNX in ONNX Runtime on the CPU, rounding as it is written; a table's encoding in numpy."""
+    session = open_model(files(MODEL), fuse_quantised=False)
+    if session.get_inputs()[0].name != ENCODED:
+        return executor_of(session)
+    return executor_for(ENCODED, lambda encoded: session.run(None, {ENCODED: encoded})[0], files)
 
 
-def _proxy(onnx: bytes) -> dict[str, Any]:
+def _proxy(onnx: bytes, feed: Feed) -> dict[str, Any]:
     """What TensorRT-RTX says of the graph, where it is at hand: its parser is of the same family."""
     from modelgpt_edge.targets.tensorrt_rtx.proxy import proxy_check
 
     try:
-        return {"proxy": proxy_check(onnx)}
+        return {"proxy": proxy_check(onnx, feed=feed)}
     except TargetUnavailableError:
         return {}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from modelgpt_edge.cache import cached, keep
 from modelgpt_edge.targets.tensorrt.library import failed, open_log
-from modelgpt_edge.targets.tensorrt.recipe import INPUT, Recipe
+from modelgpt_edge.targets.tensorrt.recipe import Recipe
 
 Progress = Callable[[str, float], None]
 
@@ -49,7 +49,7 @@ def build_engine(trt: Any, onnx: bytes, recipe: Recipe, sm: str, workspace_bytes
     if recipe.precision == "fp32":
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default, with 10 bits of mantissa: that would be no fp32
     profile = builder.create_optimization_profile()
-    profile.set_shape(INPUT, (1, recipe.width), (1, recipe.width), (recipe.rows, recipe.width))
+    profile.set_shape(recipe.feed.name, recipe.feed.least, recipe.feed.best, recipe.feed.most)
     config.add_optimization_profile(profile)
     timings = f"tensorrt/timing-{trt.__version__}-{sm}"
     _attach_timings(config, cached(timings))

@@ -10,7 +10,6 @@ import sys
 import weakref
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.errors import TargetUnavailableError
@@ -127,11 +126,6 @@ def load_driver() -> Any:
 def dotted(version: int) -> str:
     """CUDA's way to write a version as a number, 12060, as ``12.6``."""
     return f"{version // 1000}.{version % 1000 // 10}"
-
-
-def as_float32(values: Host) -> NDArray[np.float32]:
-    """Contiguous float32 rows, copied only where they aren't."""
-    return np.ascontiguousarray(values, np.float32)
 
 
 def _cure(name: str) -> str:

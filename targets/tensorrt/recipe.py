@@ -9,10 +9,9 @@ from pathlib import Path
 
 from modelgpt_edge.errors import PackageError
 from modelgpt_edge.targets.target import Target
+from modelgpt_edge.targets.tensorrt.feed import ELEMENTS, Feed
 
 RECIPE = "recipe.json"
-INPUT = "encoded"
-ROWS = 256  # what one run of the engine takes at most; longer batches run in parts
 WORKSPACE = 1 << 28  # bytes; the smallest board shares 4 GiB with everything else
 
 
@@ -22,37 +21,35 @@ class Recipe:
 
     Attributes:
         precision: ``fp32``, ``fp16`` or ``int8``; the ONNX says it in its types, and the engine is typed strongly.
-        width: D, the columns of the one input, float32 [N, D].
+        feed: the one input, and its shapes.
         sm: CUDA architecture that it is for, such as ``sm_87``; None for any.
         board: the name on the box of the target.
-        rows: most rows of one run; it is tuned for one row.
         workspace_bytes: most scratch memory that a layer may take, unless the user says otherwise.
         facts: JetPack, CUDA and TensorRT versions that the target is known to have.
     """
 
     precision: str
-    width: int
+    feed: Feed
     sm: str | None
     board: str = ""
-    rows: int = ROWS
     workspace_bytes: int = WORKSPACE
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(target: Target, precision: str, width: int) -> Recipe:
+    def of(target: Target, precision: str, feed: Feed) -> Recipe:
         """The recipe of a target."""
-        return Recipe(precision, width, target.sm, target.title, facts=dict(target.facts))
+        return Recipe(precision, feed, target.sm, target.title, facts=dict(target.facts))
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What shapes the engine besides the ONNX: an engine built with other flags isn't this one."""
-        return ("STRONGLY_TYPED", "REFIT", *(("NO_TF32",) if self.precision == "fp32" else ()), f"ROWS_1_TO_{self.rows}")
+        return ("STRONGLY_TYPED", "REFIT", *(("NO_TF32",) if self.precision == "fp32" else ()), *self.feed.flags)
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        shapes = {"min": [1, self.width], "opt": [1, self.width], "max": [self.rows, self.width]}
+        shapes = {"min": list(self.feed.least), "opt": list(self.feed.best), "max": list(self.feed.most)}
         values = {
-            "input": {"name": INPUT, "shape": shapes},
+            "input": {"name": self.feed.name, "shape": shapes},
             "precision": self.precision,
             "strongly_typed": True,
             "workspace_bytes": self.workspace_bytes,
@@ -67,13 +64,15 @@ class Recipe:
         """Read what `to_bytes` wrote; PackageError where it can't be."""
         try:
             values = json.loads(path.read_bytes())
-            rows, width = map(int, values["input"]["shape"]["max"])
+            name, shapes = values["input"]["name"], values["input"]["shape"]
+            least, best, most = (tuple(map(int, shapes[end])) for end in ("min", "opt", "max"))
+            if name not in ELEMENTS or not len(least) == len(best) == len(most) > 1:
+                raise ValueError(f"no engine takes {values['input']}")
             return Recipe(
                 precision=str(values["precision"]),
-                width=width,
+                feed=Feed(name, least, best, most),
                 sm=values["sm"],
                 board=str(values.get("board", "")),
-                rows=rows,
                 workspace_bytes=int(values["workspace_bytes"]),
                 facts=dict(values.get("facts", {})),
             )

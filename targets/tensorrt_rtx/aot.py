@@ -34,7 +34,7 @@ class Log(trt.ILogger):  # type: ignore[misc]  # the base is known at run time a
 
 
 def build(onnx: bytes, request: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
-    """The answer, and the engine or None; the first dimension of each input is free, 1 to the request's ``rows``."""
+    """The answer, and the engine or None; ``shapes`` of the one input, or what varies is 1 to the request's ``rows``."""
     started = time.perf_counter()
     log = Log()
     builder = trt.Builder(log)
@@ -64,9 +64,8 @@ def _serialized(builder: Any, network: Any, request: dict[str, Any]) -> bytes | 
     profile = builder.create_optimization_profile()
     for i in range(network.num_inputs):
         given = network.get_input(i)
-        shape = tuple(given.shape)
-        least, most = (tuple(rows if d == -1 else d for d in shape) for rows in (1, request["rows"]))
-        profile.set_shape(given.name, least, least, most)
+        free = [[rows if d == -1 else d for d in given.shape] for rows in (1, 1, request["rows"])]
+        profile.set_shape(given.name, *map(tuple, request["shapes"] or free))
     config.add_optimization_profile(profile)
     built = builder.build_serialized_network(network, config)
     return None if built is None else bytes(built)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.child import Floats, Ints
-from modelgpt_edge.encoder_file import encoder_bytes, read_encoder
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.targets.backend import Artefact, Availability, Executor, Files, Source, first_line
 from modelgpt_edge.targets.target import Target
-from modelgpt_edge.targets.tensorrt.backend import ENCODER, MODEL, open_stand_in
+from modelgpt_edge.targets.tensorrt.backend import MODEL, feeding, open_stand_in, typed_front
 from modelgpt_edge.targets.tensorrt.cuda import open_cuda
-from modelgpt_edge.targets.tensorrt.executor import EncodedExecutor, EngineCore
+from modelgpt_edge.targets.tensorrt.executor import EngineCore, executor_for
+from modelgpt_edge.targets.tensorrt.feed import ELEMENTS, ENCODED, Feed
 from modelgpt_edge.targets.tensorrt.recipe import RECIPE
-from modelgpt_edge.targets.tensorrt_rtx.building import HOW_TO_GET_IT, ROWS, build_ahead, find_version
+from modelgpt_edge.targets.tensorrt_rtx.building import HOW_TO_GET_IT, build_ahead, find_version
 from modelgpt_edge.targets.timing import latency
 
 ENGINE = "engine.trtrtx"
@@ -31,7 +31,7 @@ class TensorRtRtx:
 
     name = "tensorrt-rtx"
     precisions = ("fp16", "int8", "fp32")
-    fronts = ("packed",)
+    fronts = ("packed", "tokens", "pixels")
     by_default = True
 
     def probe(self) -> Availability:
@@ -44,8 +44,8 @@ class TensorRtRtx:
 
     def compile(self, source: Source, target: Target, precision: str) -> Artefact:
         """One engine for all architectures, as large as for one alone: the GPU's own code is made where it is opened."""
-        onnx, capabilities = source.onnx("encoded", precision), CAPABILITIES[precision]
-        built = build_ahead(onnx, capabilities, tf32=precision != "fp32")
+        onnx, feed, capabilities = source.typed(precision), Feed.of(source), CAPABILITIES[precision]
+        built = build_ahead(onnx, capabilities, precision != "fp32", feed)
         version = str(built.answer["tensorrt_rtx"])
         if built.engine is None:
             raise TargetUnavailableError(
@@ -58,11 +58,12 @@ class TensorRtRtx:
             "engine": ENGINE,
             "compute_capabilities": list(capabilities),
             "tensorrt_rtx": version,
-            "rows": ROWS,
+            "input": feed.name,
+            "rows": feed.most[0],
         }
         files = {
             MODEL: onnx,
-            ENCODER: encoder_bytes(source.child.encoder),
+            **feeding(source),
             ENGINE: built.engine,
             RECIPE: (json.dumps(recipe, indent=2) + "\n").encode(),
         }
@@ -73,7 +74,7 @@ class TensorRtRtx:
             "engine_seconds": built.answer["seconds"],
             "tensorrt_rtx": version,
         }
-        return Artefact(files, "encoded", facts)
+        return Artefact(files, typed_front(source), facts)
 
     def refit(self, files: Files, source: Source, target: Target, precision: str) -> Artefact:
         """Another engine: ahead of time one takes a fraction of a second to build."""
@@ -102,24 +103,28 @@ class TensorRtRtx:
             what = f"the engine was built by TensorRT-RTX {recipe['tensorrt_rtx']}, and {trt.__version__} is here"
             cure = f"Run: pip install tensorrt-rtx-cu13=={recipe['tensorrt_rtx']}, or build the package anew."
             raise TargetUnavailableError(what, where=self.name, cure=cure)
-        return EncodedExecutor(read_encoder(files(ENCODER)), EngineCore(trt, files(ENGINE).read_bytes(), cuda))
+        return executor_for(recipe["input"], EngineCore(trt, files(ENGINE).read_bytes(), cuda), files)
 
     def stand_in(self, files: Files, target: Target) -> Executor:
         """The same ONNX in ONNX Runtime on the CPU."""
         return open_stand_in(files)
 
     def profile(self, files: Files, target: Target, numbers: Floats, codes: Ints) -> Mapping[str, Any]:
-        """Quantiles of one row's time on the GPU, encoding and copies included."""
+        """Quantiles of one row's time on the GPU, a table's encoding and copies included."""
         return latency(self.load(files, target), numbers, codes)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
+        given = values.get("input", ENCODED)
+        if given not in ELEMENTS:
+            raise ValueError(f"no engine takes {given!r}")
         return {
             "compute_capabilities": [str(c) for c in values["compute_capabilities"]],
             "tensorrt_rtx": str(values["tensorrt_rtx"]),
+            "input": given,
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         cure = "Build the package anew."
         raise PackageError("the recipe can't be read", where=str(path), seen=str(error), cure=cure) from error

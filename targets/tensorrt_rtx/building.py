@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.errors import TargetUnavailableError
+from modelgpt_edge.targets.tensorrt.feed import ROWS, Feed
 
 PACKAGE = "tensorrt-rtx-cu13==1.7.1.116"
 PYTHON = "MODELGPT_EDGE_RTX_PYTHON"
@@ -23,7 +24,6 @@ HOW_TO_GET_IT = (
 )
 AOT = Path(__file__).with_name("aot.py")
 SECONDS = 600
-ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,19 @@ def find_version() -> str:
     return _run(["--version"]).strip()
 
 
-def build_ahead(onnx: bytes, capabilities: Sequence[str], tf32: bool = True, rows: int = ROWS) -> Built:
+def build_ahead(onnx: bytes, capabilities: Sequence[str], tf32: bool = True, feed: Feed | None = None) -> Built:
     """Parse a model and build one engine for several compute capabilities, such as ``86``; no GPU is needed.
 
     Args:
-        onnx: with explicit types; the first dimension of its inputs is free, up to `rows`.
+        onnx: with explicit types, and one input.
         tf32: whether fp32 products may round to TF32.
+        feed: shapes of the input; without it whatever varies is 1 to 256.
 
     Raises:
         TargetUnavailableError: TensorRT-RTX isn't here, or crashed.
     """
-    request = {"compute_capabilities": list(capabilities), "tf32": tf32, "rows": rows}
+    shapes = None if feed is None else [feed.least, feed.best, feed.most]
+    request = {"compute_capabilities": list(capabilities), "tf32": tf32, "rows": ROWS, "shapes": shapes}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "model.onnx").write_bytes(onnx)
         (Path(folder) / "request.json").write_text(json.dumps(request), encoding="utf-8")

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from modelgpt_edge.targets.tensorrt.feed import Feed
 from modelgpt_edge.targets.tensorrt_rtx.building import build_ahead
 
 # Ampere, as Orin's GPU is (SM 8.7, which TensorRT-RTX doesn't build for).
 NEAREST = ("86",)
 
 
-def proxy_check(onnx: bytes, sms: Sequence[str] = NEAREST) -> dict[str, Any]:
+def proxy_check(onnx: bytes, sms: Sequence[str] = NEAREST, feed: Feed | None = None) -> dict[str, Any]:
     """Parse a Jetson variant's ONNX and build it ahead of time: the evidence, as JSON values.
 
     Returns:
@@ -25,7 +26,7 @@ def proxy_check(onnx: bytes, sms: Sequence[str] = NEAREST) -> dict[str, Any]:
     Raises:
         TargetUnavailableError: TensorRT-RTX isn't here.
     """
-    built = build_ahead(onnx, sms)
+    built = build_ahead(onnx, sms, feed=feed)
     layers = built.answer["layers"]
     return {
         "validator": f"TensorRT-RTX {built.answer['tensorrt_rtx']}, as a proxy",

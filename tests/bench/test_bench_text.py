@@ -15,6 +15,7 @@ import text  # noqa: E402
 from text_contenders import CONTENDERS, OURS, PENALTIES, Settings, Task, _choose_c, frozen_features, open_encoder  # noqa: E402
 from text_report import interval, less_ours, times_ours, write_page  # noqa: E402
 from text_sets import FULL, REST, Texts, cut_test, draw, load_texts  # noqa: E402
+from units import installed  # noqa: E402
 from wheels import MissingDataError  # noqa: E402
 
 BY_KEY = {c.key: c for c in CONTENDERS}
@@ -269,9 +270,6 @@ def test_what_is_not_known_is_refused(capsys):
 
 def test_contenders_without_their_library_are_named():
     absent = replace(BY_KEY["setfit"], needs=("no_such_module",))
-    known = [c if c.key != "setfit" else absent for c in CONTENDERS]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "CONTENDERS", known)
-        able, unrun = text._installed(["ours", "setfit"])
+    able, unrun = installed([OURS, absent], text.EXTRA)
     assert able == [OURS]
     assert unrun == ["SetFit: no_such_module not installed (pip install -e '.[bench-text]')"]

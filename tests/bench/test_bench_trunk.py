@@ -8,6 +8,7 @@ import json
 import zipfile
 
 import numpy as np
+import picture_heads
 import picture_sets
 import pytest
 import trunk as bench
@@ -93,21 +94,21 @@ def test_heads_are_on_bare_features():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 12)
     values = (rng.normal(size=(36, 6)) + 3 * np.eye(3, 6)[labels]).astype(np.float32) * 40 + 100
-    for solve in (bench.ridge, bench.logistic):
+    for solve in (picture_heads.ridge, picture_heads.logistic):
         weight, bias = solve(values, labels)
         assert (weight.dtype, weight.shape, bias.shape) == (np.float32, (6, 3), (3,))
-        assert bench.balanced(values @ weight + bias, labels) > 0.9
+        assert picture_heads.balanced(values @ weight + bias, labels) > 0.9
     mean = values.mean(0)
     scale = 10 / np.sqrt(((values - mean) ** 2).sum(1).mean())
-    weight, bias = bench.logistic(values, labels)
-    fits = [LogisticRegression(C=c, max_iter=1000).fit((values - mean) * scale, labels) for c in bench.STRENGTHS]
+    weight, bias = picture_heads.logistic(values, labels)
+    fits = [LogisticRegression(C=c, max_iter=1000).fit((values - mean) * scale, labels) for c in picture_heads.STRENGTHS]
     gaps = [np.abs((values @ weight + bias) - fit.decision_function((values - mean) * scale)).max() for fit in fits]
     assert min(gaps) < 1e-3, "it is scikit-learn's at one of the strengths"
 
 
 def test_classes_count_alike():
     scores = np.eye(2)[[0, 0, 0, 1, 0]]
-    assert bench.balanced(scores, np.array([0, 0, 0, 1, 1])) == pytest.approx(0.75)
+    assert picture_heads.balanced(scores, np.array([0, 0, 0, 1, 1])) == pytest.approx(0.75)
 
 
 def test_a_run_from_end_to_end(tiny, tmp_path, monkeypatch, capsys):

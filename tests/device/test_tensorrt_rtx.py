@@ -5,13 +5,9 @@ Needs tensorrt-rtx-cu13 in this environment, or in the one whose Python MODELGPT
 
 from __future__ import annotations
 
-import importlib
 import json
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,17 +28,20 @@ from modelgpt_edge.parameters.prepare import Standard, classification_targets, p
 from modelgpt_edge.parameters.units import Widths
 from modelgpt_edge.schema import Column, Schema
 from modelgpt_edge.targets.registry import find_target
-from modelgpt_edge.targets.tensorrt.backend import ENCODER, MODEL
+from modelgpt_edge.targets.tensorrt.backend import MODEL
 from modelgpt_edge.targets.tensorrt.building import build_engine
+from modelgpt_edge.targets.tensorrt.executor import ENCODER
+from modelgpt_edge.targets.tensorrt.feed import Feed
 from modelgpt_edge.targets.tensorrt.recipe import RECIPE, Recipe
 from modelgpt_edge.targets.tensorrt_rtx.backend import CAPABILITIES, ENGINE, TensorRtRtx
-from modelgpt_edge.targets.tensorrt_rtx.building import PACKAGE, build_ahead, find_python
+from modelgpt_edge.targets.tensorrt_rtx.building import PACKAGE, build_ahead
 from modelgpt_edge.targets.tensorrt_rtx.proxy import proxy_check
 
 pytestmark = pytest.mark.device
 
 RANGES = {"skip": 5.0, "dense": 5.0, "head": 1.0}
 PRECISIONS = ("fp16", "int8", "fp32")
+NANO = find_target("jetson")
 
 
 def child_of(classes: int, linear: bool = False) -> Any:
@@ -125,33 +124,13 @@ def test_each_gpu_alone_takes_what_it_is_said_to_take(capability, precision):
         assert "FP32 GEMM is not supported" in built.trouble, "Turing may take it by now: widen CAPABILITIES"
 
 
-@pytest.fixture(scope="module")
-def library() -> Any:
-    """TensorRT-RTX in this process, from the environment that has it; its builder told to build for a GPU that isn't here."""
-    if not find_spec("tensorrt_rtx"):
-        where = [find_python(), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        sys.path.append(subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip())
-    trt = importlib.import_module("tensorrt_rtx")
-
-    class AheadOfTime(trt.Builder):
-        def create_builder_config(self) -> Any:
-            config = super().create_builder_config()
-            config.num_compute_capabilities = 1
-            config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-            return config
-
-    module = ModuleType("tensorrt_rtx_ahead_of_time")
-    vars(module).update({**vars(trt), "Builder": AheadOfTime})
-    return module
-
-
 @pytest.mark.filterwarnings("ignore:Use .* instead:DeprecationWarning")  # timing caches do nothing in TensorRT-RTX
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_finalize_asks_of_tensorrt_the_real_bindings_of_its_family_understand(library, precision, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     child, told = child_of(2), []
     onnx = core_graph(child, "0", Precision(precision, RANGES)).SerializeToString()
-    recipe = Recipe.of(find_target("jetson"), precision, child.encoder.width)
+    recipe = Recipe.of(NANO, precision, Feed.encoded(child.encoder.width))
     plan = build_engine(library, onnx, recipe, "sm_86", 64 << 20, "building", lambda stage, share: told.append(share))
     assert len(plan.content) > 10_000
     assert told == sorted(told)
@@ -171,7 +150,7 @@ def test_an_interrupt_stops_the_real_builder(library, monkeypatch, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         build_engine(
-            library, onnx, Recipe.of(find_target("jetson"), "fp16", child.encoder.width), "sm_86", 1 << 20, "b", interrupted
+            library, onnx, Recipe.of(NANO, "fp16", Feed.encoded(child.encoder.width)), "sm_86", 1 << 20, "b", interrupted
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -212,7 +191,7 @@ def test_a_damaged_model_is_an_answer_and_no_crash(content):
 
 
 def test_a_model_that_can_not_be_built_fails_the_compilation_with_the_librarys_words():
-    source: Any = SimpleNamespace(child=child_of(2), onnx=lambda front, precision: mlp("int8", bias_as_int32=True))
+    source: Any = SimpleNamespace(front="packed", child=child_of(2), typed=lambda precision: mlp("int8", bias_as_int32=True))
     with pytest.raises(TargetUnavailableError, match="the int8 engine can't be built") as refused:
         TensorRtRtx().compile(source, find_target("rtx"), "int8")
     assert refused.value.exit_code == 4

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch  # noqa: TID251 - the graph is held to it
 from safetensors.numpy import save_file
 from torch.nn import functional  # noqa: TID251
 
 from modelgpt_edge.architecture.image.backbone import Backbone
+from modelgpt_edge.architecture.image.convolutions import HALF, SIGNED, corrected
 from modelgpt_edge.architecture.image.efficientnet import widths
 from modelgpt_edge.architecture.image.files import BackboneFiles, find_backbone
 from modelgpt_edge.architecture.image.samples import sample_pictures
@@ -66,29 +68,95 @@ def test_the_real_backbone_is_the_published_one():
 
 
 def run(backbone: Backbone, precision: str, pictures: np.ndarray, ranges=None) -> tuple[np.ndarray, bytes]:
+    """Channels, and the model. Signed bytes run as they are written: fused, they saturate on processors without VNNI."""
     graph = Graph("test")
     pixels = graph.input("pixels", "uint8", *pictures.shape[1:])
     names = backbone.add_to(graph, pixels, pictures.shape[1], precision, False, ranges)
     graph.output(names[0], "channels", "float32", backbone.files.shape.head)
     model = graph.model("").SerializeToString()
-    return open_session(model).run(None, {"pixels": pictures})[0], model
+    session = open_session(model, fuse_quantised=precision != SIGNED)
+    return session.run(None, {"pixels": pictures})[0], model
 
 
-@pytest.mark.parametrize(("precision", "error", "share"), [("fp16", 5e-3, 0.55), ("int8", 0.15, 0.35)])
+@pytest.mark.parametrize(
+    ("precision", "error", "share"), [("fp16", 5e-3, 0.55), (HALF, 1e-2, 0.55), ("int8", 0.08, 0.35), (SIGNED, 0.09, 0.35)]
+)
 def test_narrow_weights_say_nearly_the_same_in_fewer_bytes(precision, error, share):
     backbone = Backbone.of(find_backbone())
     pictures = sample_pictures(96, 12)
-    ranges = backbone.calibrate(pictures[:8]) if precision == "int8" else None
+    ranges = backbone.calibrate(pictures[:8]) if precision.startswith("int8") else None
     exact, whole = run(backbone, "fp32", pictures)
     near, narrow = run(backbone, precision, pictures, ranges)
     assert np.linalg.norm(near - exact) < error * np.linalg.norm(exact)
     assert len(narrow) < share * len(whole)
 
 
+def decibels(got: np.ndarray, exact: np.ndarray) -> float:
+    """Signal to noise."""
+    return float(10 * np.log10((exact**2).sum() / ((got - exact) ** 2).sum()))
+
+
+@pytest.mark.parametrize("precision", ["int8", SIGNED])
+def test_corrected_biases_bring_int8_nearer_and_keep_labels(precision):
+    backbone = Backbone.of(find_backbone())
+    pictures = sample_pictures(96, 48)
+    ranges = backbone.calibrate(pictures[:24])
+    without = {name: one._replace(means=np.zeros_like(one.means)) for name, one in ranges.items()}
+    asked = pictures[24:]
+    exact, _ = run(backbone, "fp32", asked)
+    near, _ = run(backbone, precision, asked, ranges)
+    uncorrected, _ = run(backbone, precision, asked, without)
+    assert decibels(near, exact) > 22
+    assert decibels(near, exact) > decibels(uncorrected, exact) + 2.5
+    head = backbone.classifier[::50].T  # twenty classes that differ
+    labels, own = ((channels @ head).argmax(1) for channels in (exact, near))
+    assert len(set(labels)) > 3
+    assert (labels == own).mean() > 0.95
+
+
+def test_a_corrected_bias_leaves_the_mean_as_it_was():
+    draw = np.random.default_rng(0)
+    inputs, weight, bias = draw.gamma(1, 2, (500, 6)), draw.normal(size=(4, 6)), draw.normal(size=4)
+    rounded = np.rint(weight * 2) / 2
+    error = (rounded - weight)[:, :, None, None]
+    mended = corrected(bias, error, inputs.mean(0))
+    np.testing.assert_allclose((inputs @ rounded.T + mended).mean(0), (inputs @ weight.T + bias).mean(0), rtol=1e-6)
+    assert np.abs((inputs @ rounded.T + bias).mean(0) - (inputs @ weight.T + bias).mean(0)).max() > 0.1
+    alone = corrected(bias, error[:, :1], inputs.mean(0)[:4])  # a channel each
+    np.testing.assert_allclose(alone, bias - error[:, 0, 0, 0] * inputs.mean(0)[:4], rtol=1e-6)
+
+
+def test_what_compilers_for_gpus_take_is_signed_symmetric_and_cast_first(small):
+    pictures = sample_pictures(32, 8)
+    _, content = run(small, SIGNED, pictures, small.calibrate(pictures))
+    model = onnx.load_from_string(content)
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    makers = {node.output[0]: node for node in model.graph.node}
+    assert [node.op_type for node in model.graph.node if "pixels" in node.input] == ["Cast"]
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+        if node.op_type == "Conv":
+            assert constants[node.input[2]].dtype == np.float32, "TensorRT takes no bias in 32 bits"
+            whole = makers.get(node.input[1])
+            assert (whole is None) == node.output[0].startswith("block0_depth"), "it computes in float, on what wasn't rounded"
+            if whole is not None:
+                stored = constants[whole.input[0]]
+                assert stored.dtype == np.int8
+                assert np.abs(stored.reshape(len(stored), -1).astype(int)).max(1).min() == 127, "per channel"
+        if node.op_type == "Add":  # of a residual: the convolution's result goes in as it is, so that both become one kernel
+            assert makers[node.input[0]].op_type == "Conv"
+            assert makers[node.input[1]].op_type == ("Clip" if node.output[0] == "block0_sum" else "DequantizeLinear")
+
+
 def test_ranges_are_what_the_activations_reach(small):
     pictures = sample_pictures(32, 20)
     ranges = small.calibrate(pictures)
-    assert ranges["picture"] == (-1.0, 1.0)
+    np.testing.assert_allclose(ranges["picture"].means, (pictures.mean((0, 1, 2)) - 127) / 128, atol=1e-5)
+    assert ranges["picture"].least >= -1
+    assert ranges["stem"].means.shape == (8,)
     assert ranges["stem"][0] >= 0
     assert ranges["stem"][1] <= 6
     names = {"stem", "head", *(f"block{i}_{part}" for i in range(8) for part in ("depth", "project"))}

@@ -20,7 +20,9 @@ import { readFileSync } from "node:fs";
 const { module, jobs } = JSON.parse(readFileSync(0));
 const twin = await import(module);
 const answers = jobs.map(({ call, bytes, size }) => {
-  const result = twin[call](Uint8Array.from(Buffer.from(bytes, "base64")), ...size);
+  const levels = Uint8Array.from(Buffer.from(bytes, "base64"));
+  const band = (top, rows) => levels.subarray(4 * size[0] * top, 4 * size[0] * (top + rows));
+  const result = twin[call](call === "squaredInBands" ? band : levels, ...size);
   return Buffer.from(result).toString("base64");
 });
 console.log(JSON.stringify(answers));
@@ -100,6 +102,14 @@ def test_a_canvas_with_transparency_is_read_as_in_python():
     found = twin([("squared", rgba, (83, 61, size)) for size in (32, 96)])
     for own, size in zip(found, (32, 96)):
         np.testing.assert_array_equal(own.reshape(size, size, 3), read_picture(rgba, size))
+
+
+@pytest.mark.parametrize("most", [1, 7, 61, 1000])
+@pytest.mark.parametrize("size", [32, 61, 83])
+def test_rows_that_come_in_bands_make_the_same_picture(most, size):
+    rgba = noise((61, 83, 4), 6)
+    (own,) = twin([("squaredInBands", rgba, (83, 61, size, most))])
+    np.testing.assert_array_equal(own.reshape(size, size, 3), read_picture(rgba, size))
 
 
 def test_bytes_that_are_no_picture_of_that_size_are_refused():

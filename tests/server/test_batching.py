@@ -92,6 +92,21 @@ def test_jobs_that_come_together_are_launched_together_and_each_gets_its_own_ans
     _run(run)
 
 
+def test_a_launch_holds_jobs_of_one_kind_that_of_the_longest_waiting_first():
+    async def run() -> None:
+        launch = Launches()
+        launch.gate.set()
+        batcher = _batcher(launch, most=3, lanes=1, kind=lambda n: n % 2)
+        running = asyncio.create_task(batcher.run())
+        answers = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 4, 3, 5, 7, 6)))
+        assert [a.result for a in answers] == [1, 4, 16, 9, 25, 49, 36]
+        assert [a.batch for a in answers] == [3, 3, 3, 3, 3, 1, 3]
+        assert launch.sizes == [3, 3, 1]
+        running.cancel()
+
+    _run(run)
+
+
 def test_one_job_alone_is_launched_after_the_wait():
     async def run() -> None:
         launch = Launches()

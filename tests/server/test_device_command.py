@@ -49,7 +49,8 @@ def test_a_server_on_a_device(serve, csv, profile):
 
 
 def test_torch_is_imported_for_a_device_alone():
-    code = "import sys, modelgpt_edge.server.serving, modelgpt_edge.server.emission; sys.exit('torch' in sys.modules)"
+    parts = ("serving", "emission", "text_emission")
+    code = f"import sys, {', '.join(f'modelgpt_edge.server.{part}' for part in parts)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

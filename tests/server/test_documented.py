@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "server.md").read_text(
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands are curl's, which isn't here")
 def test_documented_commands_run(server, tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     told = ""
     for block in BLOCKS:
         commands = block.replace("http://127.0.0.1:8321", server.url)
@@ -33,6 +33,6 @@ def test_documented_commands_run(server, tmp_path):
     assert "event: progress" in told
     assert "event: package" in told
     subprocess.run(["tar", "-xf", "weights.tar"], cwd=tmp_path, check=True)
-    for name in ("child", "anna", "ben"):
+    for name in ("child", "named", "support", "anna", "ben"):
         assert "head_weight" in load_file(tmp_path / f"{name}.safetensors")
     assert len(modelgpt_edge.load(tmp_path / "heart.edge", "model").predict(tmp_path / "examples" / "patients.csv"))

@@ -75,7 +75,8 @@ def test_the_page_tells_every_route_and_what_its_body_is(server):
     }
     parameters = described["paths"]["/v1/parameters"]["post"]
     assert {"text/csv", "application/x-safetensors"} <= set(parameters["requestBody"]["content"])
-    assert {p["name"] for p in parameters["parameters"]} == {"task", "label", "kind", "units", "draws", "seed", "score"}
+    tables, texts = {"units", "draws", "score"}, {"modality", "classes", "class", "text", "precision"}
+    assert {p["name"] for p in parameters["parameters"]} == {"task", "label", "kind", "seed"} | tables | texts
     assert all(p["description"] for p in parameters["parameters"])
     assert {"200", "413", "415", "422", "429", "503"} <= set(parameters["responses"])
     assert {"multipart/form-data", "text/csv"} <= set(described["paths"]["/v1/build"]["post"]["requestBody"]["content"])

@@ -12,7 +12,7 @@ import pytest
 from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.server.archive import folder_files
 from modelgpt_edge.server.emission import do
-from modelgpt_edge.server.jobs import ProfileJob, RefitJob, Refused, RowsJob
+from modelgpt_edge.server.jobs import Done, ProfileJob, RefitJob, Refused, RowsJob, TextsJob
 from modelgpt_edge.server.ray_cluster import Cluster, read_cluster
 from modelgpt_edge.server.ray_parcels import Templates, open_parcel, parcel_of, tar_template
 from modelgpt_edge.server.room import Room
@@ -31,6 +31,17 @@ def test_a_job_does_the_same_after_its_journey_and_names_no_path_of_the_host_it_
     done = do(job)
     (here / "my table.csv").unlink()
     assert do(arrived).content == done.content
+
+
+def test_a_job_of_texts_travels_with_its_examples_or_without_any(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "said.csv").write_bytes(b"text,label\n" + b"give me my money,refund\nwhere is my card,lost\n" * 4)
+    for data in (tmp_path / "said.csv", None):
+        job = TextsJob(data, "sort questions", classes={"refund": "", "lost": "a card is gone"}, text=data and "text")
+        done, arrived = do(job), open_parcel(parcel_of(job), tmp_path / "there")
+        assert isinstance(done, Done), done
+        assert arrived.data in (None, tmp_path / "there" / "said.csv")
+        assert do(arrived).content == done.content
 
 
 def test_errors_of_a_job_that_travelled_name_its_file_alone(tmp_path):

@@ -210,10 +210,13 @@ def test_options_of_texts_are_refused_for_a_table(options, cli, patients, write_
     assert f"{options[0]}: this data is a table, and the option is for texts" in ran.err
 
 
-def test_a_jetson_gets_the_form_for_its_processor(build, table):
+def test_a_jetson_gets_an_engines_form_and_one_for_its_processor(build, table):
     report = report_of(build("--data", table, "--target", "jetson", "--json"))
-    kept = [(v["target"], v["backend"], v["precision"]) for v in report["variants"] if v["path"]]
-    assert kept == [("jetson-orin-nano", "onnxruntime", "fp32")]
+    kept = {(v["backend"], v["precision"]) for v in report["variants"] if v["kept"]}
+    assert {("tensorrt", "fp16"), ("onnxruntime", "fp32")} <= kept
+    tried = {v["precision"] for v in report["variants"] if v["backend"] == "tensorrt"}
+    assert tried == {"fp16", "int8", "fp32"}
+    assert all(v["status"] == "built, not run" for v in report["variants"])
 
 
 @pytest.mark.parametrize("classes", ["a,b", ["a", "b"], {"a": "", "b": "what it means"}])

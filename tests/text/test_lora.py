@@ -15,7 +15,7 @@ from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import read_encoder
 from modelgpt_edge.errors import InputError, PackageError, TargetUnavailableError
 from modelgpt_edge.parameters.text import lora
-from modelgpt_edge.parameters.text.batched_lora import emit_adapters
+from modelgpt_edge.parameters.text.batched_lora import Placed, emit_adapters
 from modelgpt_edge.parameters.text.generate import generate_text
 from modelgpt_edge.parameters.text.lora import LoraGenerator, LoraShape, attention, describe_task
 from modelgpt_edge.parameters.text.prior import word_prior
@@ -91,16 +91,36 @@ def test_fused_weights_embed_as_factors_beside_the_weights_do(generator, tiny, t
 
 def test_the_kernels_make_many_adapters_as_numpy_makes_one(generator, tiny, task):
     tasks = [task, describe_task(word_prior(tiny, ("good", "bad"), {}), np.empty((0, 32), np.float32)), task * 0.5]
-    made = emit_adapters(generator, tiny, tasks, CPU)
+    placed = Placed.on(CPU, generator, tiny)
+    made = emit_adapters(placed, tasks)
     alone = [products(generator.adapt(tiny, one)) for one in tasks]
     assert len(made.values) == 4 * len(tasks)
     for place in range(4):
         for request in range(len(tasks)):
             got = made.floats(place * len(tasks) + request).numpy()
             np.testing.assert_allclose(got, alone[request][place], atol=1e-5)
-    codes = emit_adapters(generator, tiny, tasks, CPU, torch.int8)
+    codes = emit_adapters(placed, tasks, torch.int8)
     assert codes.values.data.dtype == torch.int8
     np.testing.assert_allclose(codes.floats(0).numpy(), alone[0][0], atol=float(codes.steps[0].max()) * 0.51)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.int8])
+def test_an_adapter_has_the_same_bits_alone_and_in_any_company(kind, generator, tiny, task):
+    draw = np.random.default_rng(3)
+    tasks = [task, *(draw.normal(size=len(task)).astype(np.float32) for _ in range(16))]
+    placed = Placed.on(CPU, generator, tiny)
+
+    def bits(made, requests: int, request: int) -> list[bytes]:
+        groups = range(request, len(made.values), requests)
+        steps = [] if made.steps is None else [made.steps[g].numpy().tobytes() for g in groups]
+        return [*(made.values[g].numpy().tobytes() for g in groups), *steps]
+
+    together = emit_adapters(placed, tasks, kind)
+    for request, one in enumerate(tasks):
+        assert bits(emit_adapters(placed, [one], kind), 1, 0) == bits(together, len(tasks), request)
+    assert len({tuple(bits(together, len(tasks), request)) for request in range(len(tasks))}) == len(tasks)
+    three = emit_adapters(placed, [tasks[n] for n in (9, 0, 4)], kind)
+    assert bits(three, 3, 1) == bits(together, len(tasks), 0)
 
 
 def test_the_kernels_make_adapters_of_the_real_encoder(real):
@@ -109,7 +129,7 @@ def test_the_kernels_make_adapters_of_the_real_encoder(real):
     weights = {name: (0.05 * draw.normal(size=sizes)).astype(np.float32) for name, sizes in shape.arrays.items()}
     generator = LoraGenerator(shape, weights, real.files.sha256, False, "")
     tasks = [draw.normal(size=2 * 384 + 3).astype(np.float32) for _ in range(2)]
-    made = emit_adapters(generator, real, tasks, CPU)
+    made = emit_adapters(Placed.on(CPU, generator, real), tasks)
     assert [tuple(made.floats(group).shape) for group in (0, 2)] == [(384, 1152), (384, 384)]
     for request, one in enumerate(tasks):
         for place, merged in enumerate(products(generator.adapt(real, one))):

@@ -14,8 +14,8 @@ from modelgpt_edge.architecture.text.files import read_encoder
 from modelgpt_edge.compile.text.source import TextSource
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.targets.browser.backend import OnnxRuntimeWeb
-from modelgpt_edge.targets.browser.emulator import takes_texts
 from modelgpt_edge.targets.browser.text_files import text_files
+from modelgpt_edge.targets.browser.variant_files import kind_of
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.text_head import TextHead
 
@@ -121,7 +121,8 @@ def test_a_build_for_the_browser_alone_with_such_an_encoder_ends_with_the_code_f
     assert not (tmp_path / "it.edge").exists()
 
 
-def test_facts_that_are_damaged_are_told(tmp_path):
-    (tmp_path / "model.json").write_bytes(b'{"kind": "te')
+@pytest.mark.parametrize("facts", [b'{"kind": "te', b'{"kind": "sound"}', b'{"kind": []}', b"[]", b"\xff"])
+def test_facts_that_are_damaged_are_told(facts, tmp_path):
+    (tmp_path / "model.json").write_bytes(facts)
     with pytest.raises(PackageError, match=r"model\.json.*can't be read"):
-        takes_texts(tmp_path.joinpath)
+        kind_of(tmp_path.joinpath)

@@ -219,6 +219,7 @@ def test_a_limit_that_no_encoder_fits_makes_a_tiny_model(built, many_words, ques
     kept = [v for v in built.report["variants"] if v["kept"]]
     assert {(v["target"], v["precision"]) for v in kept} == {("x86", "fp32"), ("jetson-orin-nano", "fp32")}
     assert cli("verify", built.path).code == 0
+    assert "no TensorRT variant to finalize. This model needs none" in cli("finalize", built.path).err
     model = modelgpt_edge.load(built.path)
     assert (model.predict([row["text"] for row in questions]) == [row["label"] for row in questions]).mean() > 0.95
     assert model.predict_proba("").shape == (1, 3)

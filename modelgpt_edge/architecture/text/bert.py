@@ -49,34 +49,35 @@ def add_bert(
     """
     shape = encoder.shape
     codes = graph.input("codes", "int32", "L")
-    rows = (_read_pairs if pairs else _read_texts)(graph, encoder, weights, codes)
+    rows = (_read_pairs if pairs else _read_texts)(graph, encoder, weights, products, codes)
     x = graph.add("Add", products.lookup(graph, "words", weights["embeddings.word_embeddings.weight"], rows.ids), rows.places)
     if shape.kinds:  # every token is of the first kind: a pair is two texts here, not one of two parts
-        x = graph.add("Add", x, graph.constant("kind", weights["embeddings.token_type_embeddings.weight"][0]))
-    x = _normalise(graph, "embedding_norm", x, weights, "embeddings.LayerNorm", shape.epsilon)
+        x = graph.add("Add", x, products.constant(graph, "kind", weights["embeddings.token_type_embeddings.weight"][0]))
+    x = _normalise(graph, products, "embedding_norm", x, weights, "embeddings.LayerNorm", shape.epsilon)
     for layer in range(shape.layers):
         prefix = f"encoder.layer.{layer}."
         own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
         x = _layer(graph, encoder, own, products, x, rows.bias, f"layer{layer}")
+    x = products.leave(graph, x)
     pooled = [pool(graph, encoder.pooling, x, mask) for mask in rows.masks]
     return compare(graph, shape.width, *pooled) if pairs else pooled[0]
 
 
-def _read_texts(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Floats], codes: str) -> _Rows:
+def _read_texts(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Floats], products: Products, codes: str) -> _Rows:
     nothing, first = graph.constant("nothing", np.int32(0)), graph.constant("first", np.array([0], np.int64))
     real = graph.add("Cast", graph.add("GreaterOrEqual", codes, nothing), name="mask", to=TensorProto.FLOAT)
-    table = graph.constant("places", weights["embeddings.position_embeddings.weight"][: encoder.length])
+    table = products.constant(graph, "places", weights["embeddings.position_embeddings.weight"][: encoder.length])
     length = graph.add("Gather", graph.add("Shape", codes), graph.constant("second", np.array([1], np.int64)), name="length")
     over = graph.constant("over_heads", np.array([1, 2], np.int64))
     return _Rows(
         ids=graph.add("Max", codes, nothing, name="ids"),
         places=graph.add("Slice", table, first, length, first),
         masks=(real,),
-        bias=graph.add("Unsqueeze", _far(graph, real), over, name="attention_bias"),
+        bias=graph.add("Unsqueeze", products.enter(graph, _far(graph, real)), over, name="attention_bias"),
     )
 
 
-def _read_pairs(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Floats], codes: str) -> _Rows:
+def _read_pairs(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Floats], products: Products, codes: str) -> _Rows:
     """Two texts one after the other; the second's places start anew, and attention stays within each."""
     nothing, words = graph.constant("nothing", np.int32(0)), graph.constant("vocabulary", np.int32(encoder.shape.words))
     later = graph.add("Cast", graph.add("GreaterOrEqual", codes, words), name="of_second", to=TensorProto.INT32)
@@ -87,7 +88,7 @@ def _read_pairs(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Float
     steps = graph.add("CumSum", real, along, exclusive=1)
     place = graph.add("Sub", steps, graph.add("Mul", later, count))
     last = graph.constant("last_place", np.int32(encoder.length - 1))
-    table = graph.constant("places", weights["embeddings.position_embeddings.weight"][: encoder.length])
+    table = products.constant(graph, "places", weights["embeddings.position_embeddings.weight"][: encoder.length])
     masks = tuple(graph.add("Cast", m, name=f"mask{i}", to=TensorProto.FLOAT) for i, m in enumerate((earlier, later)))
     column, row = graph.constant("as_column", np.array([2], np.int64)), graph.constant("as_row", np.array([1], np.int64))
     both = [
@@ -95,11 +96,12 @@ def _read_pairs(graph: Graph, encoder: EncoderFiles, weights: Mapping[str, Float
         for mask in masks
     ]
     within = graph.add("Add", *both)
+    far, over = products.enter(graph, _far(graph, within)), graph.constant("over_heads", np.array([1], np.int64))
     return _Rows(
         ids=graph.add("Max", graph.add("Sub", codes, graph.add("Mul", later, words)), nothing, name="ids"),
         places=graph.add("Gather", table, graph.add("Min", place, last, name="place")),
         masks=masks,
-        bias=graph.add("Unsqueeze", _far(graph, within), graph.constant("over_heads", np.array([1], np.int64))),
+        bias=graph.add("Unsqueeze", far, over),
     )
 
 
@@ -116,10 +118,10 @@ def _layer(
     shape = encoder.shape
     attended = _attend(graph, encoder, own, products, x, bias, name)
     out = products.linear(graph, f"{name}_out", attended, *_pair(own, "attention.output.dense"))
-    x = _normalise(graph, f"{name}_norm", graph.add("Add", out, x), own, "attention.output.LayerNorm", shape.epsilon)
-    inner = _gelu(graph, products.linear(graph, f"{name}_up", x, *_pair(own, "intermediate.dense")))
+    x = _normalise(graph, products, f"{name}_norm", graph.add("Add", out, x), own, "attention.output.LayerNorm", shape.epsilon)
+    inner = _gelu(graph, products, products.linear(graph, f"{name}_up", x, *_pair(own, "intermediate.dense")))
     outer = products.linear(graph, f"{name}_down", inner, *_pair(own, "output.dense"))
-    return _normalise(graph, f"{name}_end", graph.add("Add", outer, x), own, "output.LayerNorm", shape.epsilon)
+    return _normalise(graph, products, f"{name}_end", graph.add("Add", outer, x), own, "output.LayerNorm", shape.epsilon)
 
 
 def _attend(
@@ -142,16 +144,18 @@ def _attend(
     return graph.add("Reshape", mixed, graph.constant("joined", np.array([0, 0, width], np.int64)))
 
 
-def _gelu(graph: Graph, x: str) -> str:
+def _gelu(graph: Graph, products: Products, x: str) -> str:
     """x / 2 (1 + erf(x / sqrt 2)), in the order that ONNX Runtime knows as one operator."""
-    root = graph.add("Div", x, graph.constant("root_two", np.float32(np.sqrt(2))))
-    raised = graph.add("Add", graph.add("Erf", root), graph.constant("unit", np.float32(1)))
-    return graph.add("Mul", graph.add("Mul", x, raised), graph.constant("half", np.float32(0.5)))
+    root = graph.add("Div", x, products.constant(graph, "root_two", np.sqrt(2)))
+    raised = graph.add("Add", graph.add("Erf", root), products.constant(graph, "unit", 1))
+    return graph.add("Mul", graph.add("Mul", x, raised), products.constant(graph, "half", 0.5))
 
 
-def _normalise(graph: Graph, name: str, x: str, weights: Mapping[str, Floats], prefix: str, epsilon: float) -> str:
-    weight = graph.constant(f"{name}_weight", weights[f"{prefix}.weight"])
-    bias = graph.constant(f"{name}_bias", weights[f"{prefix}.bias"])
+def _normalise(
+    graph: Graph, products: Products, name: str, x: str, weights: Mapping[str, Floats], prefix: str, epsilon: float
+) -> str:
+    weight = products.constant(graph, f"{name}_weight", weights[f"{prefix}.weight"])
+    bias = products.constant(graph, f"{name}_bias", weights[f"{prefix}.bias"])
     return graph.add("LayerNormalization", x, weight, bias, name=name, axis=-1, epsilon=epsilon)
 
 

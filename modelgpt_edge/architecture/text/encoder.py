@@ -37,16 +37,18 @@ class TextEncoder:
 
     Attributes:
         adapted: whether the weights are others than the files'.
+        threads: that it embeds with; one for each core where not given.
     """
 
     files: EncoderFiles
     weights: Mapping[str, Floats] = field(repr=False)
     adapted: bool = False
+    threads: int | None = None
 
     @staticmethod
-    def of(files: EncoderFiles) -> TextEncoder:
+    def of(files: EncoderFiles, threads: int | None = None) -> TextEncoder:
         """Read an encoder's weights."""
-        return TextEncoder(files, files.weights())
+        return TextEncoder(files, files.weights(), threads=threads)
 
     def width(self, pairs: bool = False) -> int:
         """Length of what it makes of a text, D; of what it makes of a pair, 2 D + 1."""
@@ -78,7 +80,7 @@ class TextEncoder:
     def _open(self, pairs: bool) -> Any:
         graph = Graph("modelgpt_edge_encoder")
         graph.output(self.add_to(graph, FP32, pairs), "embedding", "float32", self.width(pairs))
-        return open_session(graph.model("").SerializeToString(), os.cpu_count() or 1)
+        return open_session(graph.model("").SerializeToString(), self.threads or os.cpu_count() or 1)
 
     @cached_property
     def smoothings(self) -> Mapping[str, Smoothing]:

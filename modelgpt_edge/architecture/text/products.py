@@ -3,12 +3,14 @@
 int8 here is per output channel for weights. Of activations the dynamic form finds the range of each text as it runs; the static
 one (explicit QDQ, for TensorRT) has it from a calibration. Channels are smoothed first (Xiao et al. 2023, SmoothQuant): what a
 channel of the activations is divided by, its row of the weights is multiplied by, so that both fit in 8 bits.
+On processors fp16 is for storage alone; `HALF` computes in it throughout, as compilers for GPUs want it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -17,6 +19,7 @@ from modelgpt_edge.child import Floats
 from modelgpt_edge.onnx_nodes import Graph
 
 LEAST = 1e-9
+HALF = "half"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Smoothing:
 
 @dataclass(frozen=True)
 class Products:
-    """Writes products in a precision, of `targets.target.PRECISIONS`.
+    """Writes products in a precision, of `targets.target.PRECISIONS` or `HALF`.
 
     Attributes:
         smoothings: of each product by name; needed by both int8 forms.
@@ -48,24 +51,35 @@ class Products:
             product = self._integer(graph, name, x, weight)
         else:
             product = graph.add("MatMul", x, self._stored(graph, f"{name}_weight", weight))
-        return graph.add("Add", product, graph.constant(f"{name}_bias", bias), name=name)
+        return graph.add("Add", product, self.constant(graph, f"{name}_bias", bias), name=name)
 
     def lookup(self, graph: Graph, name: str, table: Floats, ids: str) -> str:
-        """Rows of a table (V, D) by ids [N, L]; in int8 each row has a scale of its own."""
-        if not self.precision.startswith("int8"):
-            rows = graph.add("Gather", graph.constant(name, self._narrow(table)), ids)
-            return graph.add("Cast", rows, to=TensorProto.FLOAT) if self.precision == "fp16" else rows
+        """Rows of a table (V, D) by ids [N, L]; in dynamic int8 each row has a scale of its own."""
+        if self.precision != "int8-dynamic":
+            narrow = table if self.precision == "fp32" else table.astype(np.float16)
+            rows = graph.add("Gather", graph.constant(name, narrow), ids)
+            return graph.add("Cast", rows, to=TensorProto.FLOAT) if self.precision in ("fp16", "int8") else rows
         scale = (np.maximum(np.abs(table).max(1, keepdims=True), LEAST) / 127).astype(np.float32)
         stored = graph.constant(name, np.rint(table / scale).astype(np.int8))
         rows = graph.add("Cast", graph.add("Gather", stored, ids), to=TensorProto.FLOAT)
         return graph.add("Mul", rows, graph.add("Gather", graph.constant(f"{name}_scale", scale), ids))
 
-    def _narrow(self, array: Floats) -> np.ndarray:
-        return array.astype(np.float16) if self.precision == "fp16" else array
+    def constant(self, graph: Graph, name: str, array: Any) -> str:
+        """A constant of the type that states have."""
+        return graph.constant(name, np.asarray(array, np.float16 if self.precision == HALF else np.float32))
+
+    def enter(self, graph: Graph, x: str) -> str:
+        """Float32 as the type that states have."""
+        return graph.add("Cast", x, to=TensorProto.FLOAT16) if self.precision == HALF else x
+
+    def leave(self, graph: Graph, x: str) -> str:
+        """States as float32: sums over a whole text leave float16's range."""
+        return graph.add("Cast", x, to=TensorProto.FLOAT) if self.precision == HALF else x
 
     def _stored(self, graph: Graph, name: str, array: Floats) -> str:
-        stored = graph.constant(name, self._narrow(array))
-        return graph.add("Cast", stored, to=TensorProto.FLOAT) if self.precision == "fp16" else stored
+        if self.precision != "fp16":
+            return self.constant(graph, name, array)
+        return graph.add("Cast", graph.constant(name, array.astype(np.float16)), to=TensorProto.FLOAT)
 
     def _integer(self, graph: Graph, name: str, x: str, weight: Floats) -> str:
         smoothing = self.smoothings[name]

@@ -48,6 +48,7 @@ class PictureSource:
     _made: dict[str, bytes] = field(default_factory=dict, repr=False)
     front = "pixels"
     emulated_rows = 2
+    plain_rows = 16
 
     @property
     def child(self) -> Child:

@@ -10,11 +10,12 @@ import onnx
 from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.text.encoder import TextEncoder
+from modelgpt_edge.architecture.text.products import HALF
 from modelgpt_edge.child import Child, Ints
-from modelgpt_edge.compile.outputs import add_outputs
+from modelgpt_edge.compile.outputs import add_outputs, add_scores
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.backend import Backend, PixelNetwork, TextFacts
+from modelgpt_edge.targets.backend import Backend, PictureFacts, PixelNetwork, TextFacts
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 from modelgpt_edge.tokens import TOKENIZER
@@ -37,6 +38,7 @@ class TextSource:
     _made: dict[str, bytes] = field(default_factory=dict, repr=False)
     front = "tokens"
     emulated_rows = 4
+    plain_rows = 32
 
     @property
     def pairs(self) -> bool:
@@ -55,6 +57,11 @@ class TextSource:
         return TextFacts(self.columns, self.classes, files.length, files.shape.words)
 
     @property
+    def pictures(self) -> PictureFacts:
+        """There are none: backends that ask for them take the front ``pixels``."""
+        raise TypeError("a text model takes no pictures")
+
+    @property
     def pixels(self) -> PixelNetwork:
         """There is none: backends that ask for it take the front ``pixels``."""
         raise TypeError("a text model takes no pictures")
@@ -68,14 +75,27 @@ class TextSource:
         """The graph as bytes, made once; see `targets.backend.Source`."""
         if front != self.front:
             raise ValueError(f"a text model has no front {front!r}")
+        return self._graph(precision)
+
+    def typed(self, precision: str) -> bytes:
+        """See `targets.backend.Source`; int8 is written with signed bytes and fixed ranges anyway."""
+        return self._graph(HALF if precision == "fp16" else precision)
+
+    def _graph(self, precision: str) -> bytes:
         if precision not in self._made:
             self._made[precision] = text_graph(self, precision, with_label=False).SerializeToString()
         return self._made[precision]
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
-        """Ranges that are found as the model runs suit an encoder on a processor; fixed ones lose more."""
-        wanted = self.encoder.precisions[:1] if target.sm is not None else self.encoder.precisions
-        return [p for p in wanted if p in backend.precisions]
+        """Ranges that are found as the model runs suit an encoder on a processor; fixed ones, for GPUs, lose more.
+
+        A table of words has no products that a GPU is for.
+        """
+        if target.sm is None:
+            return [p for p in self.encoder.precisions if p in backend.precisions]
+        if backend.name == "onnxruntime":
+            return ["fp32"]  # the processor beside a GPU is only what it falls back to
+        return [p for p in target.precisions if p in backend.precisions] if self.encoder.files.shape.products else []
 
     def inputs(self, golden: Golden) -> Ints:
         """See `Compilable`."""
@@ -90,7 +110,6 @@ def text_graph(source: TextSource, precision: str, with_label: bool) -> onnx.Mod
     """``codes`` [N, L] int32, -1 after a text's end, to ``probabilities`` [N, K], and ``label`` [N] where asked for."""
     graph = Graph("modelgpt_edge_text")
     embedding = source.encoder.add_to(graph, source.encoder.products(precision), source.pairs)
-    weight, bias = graph.constant("head_weight", source.head.weight), graph.constant("head_bias", source.head.bias)
-    scores = graph.add("Gemm", embedding, weight, bias, name="scores")
+    scores = add_scores(graph, embedding, source.head, precision == HALF)
     add_outputs(graph, scores, source.classes, with_label)
     return graph.model(source.version)

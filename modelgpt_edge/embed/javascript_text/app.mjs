@@ -1,5 +1,6 @@
 /** The page: a box for the text, or for both of a pair, and what the model says of it as you type. Edit it as you like. */
 import * as ort from "onnxruntime-web";
+import { bars } from "./bars.mjs";
 import { load } from "./model.mjs";
 import { row } from "./row.mjs";
 
@@ -17,17 +18,6 @@ function box(column) {
   return label;
 }
 
-/** A class and its probability. */
-function line([name, probability]) {
-  const item = document.createElement("li");
-  const [label, meter, percent] = ["span", "meter", "span"].map((tag) => document.createElement(tag));
-  label.textContent = name;
-  meter.value = probability;
-  percent.textContent = `${(100 * probability).toFixed(1)} %`;
-  item.append(label, meter, percent);
-  return item;
-}
-
 try {
   const model = await load(ort);
   document.querySelector("#texts").append(...model.columns.map(box));
@@ -43,8 +33,7 @@ try {
       while (again) {
         again = false;
         const { probabilities } = await model.predict(Object.fromEntries(areas.map(({ name, value }) => [name, value])));
-        const sorted = Object.entries(probabilities).sort(([, p], [, q]) => q - p);
-        list.replaceChildren(...sorted.slice(0, SHOWN).map(line));
+        list.replaceChildren(...bars(probabilities, SHOWN));
       }
     } catch (error) {
       state.textContent = `The model can't tell: ${error.message}`;

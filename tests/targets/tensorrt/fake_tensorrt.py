@@ -295,7 +295,7 @@ class FakeEngine:
 
 class FakeContext:
     def __init__(self, engine: FakeEngine) -> None:
-        self._engine, self._session = engine, open_session(engine.model)
+        self._engine, self._session = engine, open_session(engine.model, fuse_quantised=False)
         self._addresses: dict[str, int] = {}
         self._shape: tuple[int, ...] = ()
 
@@ -314,8 +314,9 @@ class FakeContext:
             self._engine.module.error(self._engine.log, self._engine.module.run_says)
             return False
         (given,), (made,) = self._session.get_inputs(), self._session.get_outputs()
-        raw = ctypes.string_at(self._addresses[given.name], 4 * int(np.prod(self._shape)))
-        rows = np.frombuffer(raw, np.float32).reshape(self._shape)
+        element = np.dtype({"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8}[given.type])
+        raw = ctypes.string_at(self._addresses[given.name], element.itemsize * int(np.prod(self._shape)))
+        rows = np.frombuffer(raw, element).reshape(self._shape)
         (outputs,) = self._session.run(None, {given.name: rows})
         content = np.ascontiguousarray(outputs, np.float32).tobytes()
         ctypes.memmove(self._addresses[made.name], content, len(content))

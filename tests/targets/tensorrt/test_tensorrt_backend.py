@@ -21,6 +21,7 @@ from modelgpt_edge.runtime.finalize import finalize_package
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.tensorrt.backend import TensorRt
 from modelgpt_edge.targets.tensorrt.engine import PLAN, RECORD, Record, engine_folder, read_engine
+from modelgpt_edge.targets.tensorrt.feed import Feed
 from modelgpt_edge.targets.tensorrt.recipe import Recipe
 
 NANO = find_target("jetson-orin-nano")
@@ -57,7 +58,7 @@ def test_the_stand_in_computes_what_the_reference_does(jetson, precision):
 
 
 def test_a_recipe_survives_its_file(tmp_path):
-    recipe = Recipe.of(NANO, "int8", 30)
+    recipe = Recipe.of(NANO, "int8", Feed.encoded(30))
     (tmp_path / "recipe.json").write_bytes(recipe.to_bytes())
     assert Recipe.read(tmp_path / "recipe.json") == recipe
     assert recipe.flags == ("STRONGLY_TYPED", "REFIT", "ROWS_1_TO_256")

@@ -84,7 +84,8 @@ def test_a_machine_without_it_tells_the_pip_line(nowhere):
 
 
 def _source() -> Any:
-    return SimpleNamespace(child=None, onnx=lambda front, precision: b"")
+    child = SimpleNamespace(encoder=SimpleNamespace(width=3))
+    return SimpleNamespace(front="packed", child=child, typed=lambda precision: b"")
 
 
 def test_the_named_python_is_taken_before_this_one(monkeypatch):

@@ -1,0 +1,290 @@
+"""The contenders of bench/images.py, each a function from a few labelled pictures to what scores others.
+
+Opening a backbone, embedding and fitting all happen inside, so that a clock around the call holds them; imports come before it.
+Those on the frozen backbone start from the same weights as the fine-tuned one; those for microcontrollers see 32 x 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from image_tuning import Tuned, tune_head, tune_whole
+from picture_heads import logistic, untrained
+from picture_sets import PictureSet, draws
+
+if TYPE_CHECKING:
+    from modelgpt_edge.architecture.image.backbone import Backbone
+    from modelgpt_edge.architecture.image.template import PictureTemplate
+    from modelgpt_edge.parameters.image.generate import PicturesGenerated
+
+# Pictures without labels, apart from those that are learnt and those that are asked.
+UNLABELLED = 200
+TINY_SIZE = 32
+# Sets whose pictures mean something else in a mirror.
+WRITTEN = ("mnist", "digits")
+ASKED_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run asks of its contenders: threads, and at most so many pictures."""
+
+    threads: int = 2
+    asked: int = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a contender learns from.
+
+    Attributes:
+        learnt: places of labelled pictures in `found`, perhaps none; apart: of UNLABELLED others.
+        size: pixels of a side of what the backbone sees.
+    """
+
+    found: PictureSet
+    learnt: np.ndarray
+    apart: np.ndarray
+    size: int
+    seed: int
+    threads: int
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int32."""
+        return self.found.labels[self.learnt].astype(np.int32)
+
+    def pictures(self) -> np.ndarray:
+        """(N, S, S, 3), read anew from what was published."""
+        return self.found.at(self.size, self.learnt)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Pictures that nothing was learnt from, and what the frozen backbone makes of them: outside every clock."""
+
+    found: PictureSet
+    places: np.ndarray
+    size: int
+
+    @cached_property
+    def channels(self) -> tuple[np.ndarray, ...]:
+        """Of the last layer (N, D), and of stages before it."""
+        known = _known_channels(self.found, self.size)
+        new = [place for place in self.places.tolist() if place not in known]
+        backbone = open_backbone() if new else None
+        for start in range(0, len(new), ASKED_AT_ONCE):
+            part = new[start : start + ASKED_AT_ONCE]
+            known |= {place: rows for place, *rows in zip(part, *backbone.channels(self.found.at(self.size, part)))}
+        return tuple(np.stack(rows) for rows in zip(*(known[place] for place in self.places.tolist())))
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """Pictures in their order, a few hundred at a time."""
+        for start in range(0, len(self.places), ASKED_AT_ONCE):
+            yield self.found.at(self.size, self.places[start : start + ASKED_AT_ONCE])
+
+
+@lru_cache(maxsize=4)
+def _known_channels(found: PictureSet, size: int) -> dict[int, list[np.ndarray]]:
+    """Channels by place, filled as they are asked for."""
+    return {}
+
+
+def _joined(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """Channels of batches as those of all."""
+    return tuple(map(np.concatenate, zip(*parts)))
+
+
+Scores = Callable[[Asked], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted contender: scores (N, K) of what is asked, what else is known, and scores of its int8 form where it has one."""
+
+    scores: Scores
+    facts: dict[str, Any] = field(default_factory=dict)
+    int8: Scores | None = None
+
+
+@dataclass(frozen=True)
+class ImageContender:
+    """A contender.
+
+    Attributes:
+        key: its name on the command line; title: in tables.
+        needs: modules that must import; distributions: packages whose versions its results record.
+        words: it can start from names of classes alone.
+        slow: minutes a fit, so that --slow-seeds, --slow-shots and --slow-size hold for it.
+        tiny: it sees 32 x 32, whatever --size says.
+    """
+
+    key: str
+    title: str
+    fit: Callable[[Task], Fit]
+    needs: tuple[str, ...]
+    distributions: tuple[str, ...]
+    words: bool = False
+    slow: bool = False
+    tiny: bool = False
+
+    def why_not(self, shots: int) -> str | None:
+        """Why it can't learn such a task; None if it can."""
+        return None if shots or self.words else "needs pictures"
+
+
+def drawn(found: PictureSet, shots: int, seed: int, size: int, settings: Settings) -> tuple[Task, Asked]:
+    """What a seed draws: pictures to learn from, UNLABELLED apart, and those to ask, none of them the same."""
+    learnt, rest = next(draws(found.labels, shots, len(found.labels), (seed,)))
+    task = Task(found, learnt, rest[:UNLABELLED], size, seed, settings.threads)
+    return task, Asked(found, rest[UNLABELLED:][-settings.asked :], size)
+
+
+def open_backbone() -> Backbone:
+    """The product's backbone, opened afresh."""
+    from modelgpt_edge.architecture.image.backbone import Backbone
+    from modelgpt_edge.architecture.image.files import find_backbone
+
+    return Backbone.of(find_backbone())
+
+
+def _ours(task: Task) -> Fit:
+    return _generated(task, _sized(task), None)
+
+
+def _unlabelled(task: Task) -> Fit:
+    return _generated(task, _sized(task), task.apart)
+
+
+def _sized(task: Task) -> PictureTemplate:
+    from modelgpt_edge.architecture.image.template import SizedBackbone
+
+    return SizedBackbone(open_backbone(), task.size)
+
+
+def _tiny(trained: bool) -> Callable[[Task], Fit]:
+    def fit(task: Task) -> Fit:
+        from modelgpt_edge.architecture.image.template import TrunkTemplate
+        from modelgpt_edge.architecture.image.trunk import Trunk
+
+        trunk = Trunk.shipped()
+        return _generated(task, TrunkTemplate(trunk if trained else untrained(trunk)), None)
+
+    return fit
+
+
+def _generated(task: Task, template: PictureTemplate, apart: np.ndarray | None) -> Fit:
+    """What `build` does between reading its request and compiling."""
+    from modelgpt_edge.parameters.image.generate import generate_pictures
+
+    classes = task.found.classes
+    prior = None if template.classifier is None else _names(classes, template.classifier)
+    channels = template.channels(task.pictures())
+    around = None if apart is None else template.channels(task.found.at(template.size, apart))
+    options = {"around": around, "linear": template.linear}
+    made = generate_pictures(channels, task.labels, prior, len(classes), task.seed, **options)
+
+    def scores(asked: Asked) -> np.ndarray:
+        seen = asked.channels if template.kind == "backbone" else _joined(map(template.channels, asked.batches()))
+        return made.head.logits(made.space.of(seen))
+
+    return Fit(scores, {"generator": made.generator}, lambda asked: _in_int8(made, template, task, asked))
+
+
+def _names(classes: tuple[str, ...], classifier: np.ndarray) -> np.ndarray:
+    """The head that names alone give, by the sentence encoder opened afresh."""
+    from modelgpt_edge.architecture.text.encoder import TextEncoder
+    from modelgpt_edge.architecture.text.files import find_encoder
+    from modelgpt_edge.parameters.image.prior import ImagenetNames, picture_prior
+
+    return picture_prior(ImagenetNames.shipped(), TextEncoder.of(find_encoder()), classes, {}, classifier)
+
+
+def _in_int8(made: PicturesGenerated, template: PictureTemplate, task: Task, asked: Asked) -> np.ndarray:
+    """Probabilities of a package's int8 graph, calibrated on what was learnt from."""
+    from modelgpt_edge.compile.image.source import PictureSource
+    from modelgpt_edge.targets.onnxruntime import executor_of, open_session
+
+    pictures = np.random.default_rng(task.seed).permutation(task.pictures())
+    source = PictureSource(template, made.space, made.head, task.found.classes, pictures, False, "bench")
+    executor = executor_of(open_session(source.onnx("pixels", "int8"), task.threads))
+    return np.concatenate([executor.run(np.zeros((len(part), 0), np.float32), part) for part in asked.batches()])
+
+
+def _last_layer(task: Task) -> np.ndarray:
+    """Features (N, D) of the pictures that are learnt from."""
+    return open_backbone().channels(task.pictures())[0]
+
+
+def _logistic(task: Task) -> Fit:
+    weight, bias = _by_one_thread(_last_layer(task), task.labels)
+    return Fit(lambda asked: asked.channels[0] @ weight + bias)
+
+
+def _by_one_thread(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logistic regression as `logistic` has it; on few rows more threads of BLAS cost CPU time and win none."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        return logistic(values, labels)
+
+
+def _prototypes(task: Task) -> Fit:
+    """Cosine to the mean of each class, of features less their mean, each of length one (Wang et al. 2019, CL2N)."""
+    features, labels = _last_layer(task), task.labels
+    middle = features.mean(0)
+    away = _unit(features - middle)
+    means = _unit(np.stack([away[labels == k].mean(0) for k in range(len(task.found.classes))]))
+    return Fit(lambda asked: _unit(asked.channels[0] - middle) @ means.T)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _head(task: Task) -> Fit:
+    tuned = tune_head(_last_layer(task), task.labels, len(task.found.classes), task.seed, task.threads)
+    return Fit(lambda asked: tuned.scores(asked.channels[0]), _told(tuned))
+
+
+def _full(task: Task) -> Fit:
+    weights, mirror = open_backbone().weights, task.found.name not in WRITTEN
+    tuned = tune_whole(task.pictures(), task.labels, len(task.found.classes), task.seed, task.threads, weights, mirror)
+    return Fit(lambda asked: np.concatenate([tuned.scores(part) for part in asked.batches()]), _told(tuned))
+
+
+def _told(tuned: Tuned) -> dict[str, Any]:
+    return {"rate": tuned.rate, "epochs": tuned.epochs, "last_cpu_seconds": tuned.cpu_seconds}
+
+
+def _pixels(task: Task) -> Fit:
+    """Bare levels, one of each three where the set is grey."""
+    kept = slice(0, 1) if task.found.grey else slice(None)
+
+    def flat(pictures: np.ndarray) -> np.ndarray:
+        return pictures[..., kept].reshape(len(pictures), -1).astype(np.float32) / 255
+
+    weight, bias = _by_one_thread(flat(task.pictures()), task.labels)
+    return Fit(lambda asked: np.concatenate([flat(part) for part in asked.batches()]) @ weight + bias)
+
+
+OWN = (), ("modelgpt-edge", "onnxruntime")
+SKLEARN = ("sklearn",), ("scikit-learn", "onnxruntime")
+TUNED = ("torch", "efficientnet_lite_pytorch"), ("torch", "efficientnet-lite-pytorch")
+OURS = ImageContender("ours", "modelgpt-edge", _ours, *OWN, words=True)
+FULL = ImageContender("full", "fine-tuning, all weights", _full, *TUNED, slow=True)
+CONTENDERS = (
+    OURS,
+    ImageContender("unlabelled", f"modelgpt-edge, {UNLABELLED} unlabelled pictures", _unlabelled, *OWN, words=True),
+    ImageContender("logistic", "frozen backbone + logistic regression", _logistic, *SKLEARN),
+    ImageContender("prototypes", "frozen backbone + class means", _prototypes, *OWN),
+    ImageContender("head", "frozen backbone + AdamW on the head", _head, ("torch",), ("torch", "onnxruntime")),
+    FULL,
+    ImageContender("trunk", "modelgpt-edge, tiny trunk", _tiny(True), *OWN, tiny=True),
+    ImageContender("pixels", "pixels of 32 x 32 + logistic regression", _pixels, ("sklearn",), ("scikit-learn",), tiny=True),
+    ImageContender("random", "modelgpt-edge on the untrained tiny trunk", _tiny(False), *OWN, tiny=True),
+)

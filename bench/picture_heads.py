@@ -1,0 +1,67 @@
+"""What benches of pictures share: the score, heads on bare features that are given as weight and bias, and an untrained trunk.
+
+Nothing is read or embedded here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+
+
+def balanced(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over classes of the share that is right."""
+    found = scores.argmax(1)
+    return float(np.mean([(found[truth == k] == k).mean() for k in np.unique(truth)]))
+
+
+def standard(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and reciprocal deviation of each feature; one that hardly moves isn't blown up."""
+    deviation = values.std(0)
+    return values.mean(0), 1 / (deviation + 0.1 * deviation.mean() + 1e-12)
+
+
+def ridge(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias on bare features, by the product's ridge on standardised ones."""
+    from modelgpt_edge.parameters.ridge import classification_head, decompose
+
+    mean, scale = standard(values)
+    problem = decompose(((values - mean) * scale).astype(np.float32), np.eye(labels.max() + 1, dtype=np.float32)[labels])
+    head = classification_head(problem)
+    return _unscaled(*problem.weights(head.coordinates, head.offset), mean, scale)
+
+
+def logistic(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias on bare features, by scikit-learn's logistic regression on centred ones of unit total variance."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    mean = values.mean(0)
+    scale = np.full(values.shape[1], 10 / np.sqrt(((values - mean) ** 2).sum(1).mean()))
+    seen = (values - mean) * scale
+    folds = min(3, int(np.bincount(labels).min()))
+    model = LogisticRegression(max_iter=1000)
+    if folds > 1:
+        grid = {"C": list(STRENGTHS)}
+        model.C = GridSearchCV(model, grid, cv=folds, scoring="neg_log_loss").fit(seen, labels).best_params_["C"]
+    model.fit(seen, labels)
+    return _unscaled(model.coef_.T, model.intercept_, mean, scale)
+
+
+def _unscaled(weight: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    bare = weight * scale[:, None]
+    return bare.astype(np.float32), (bias - mean @ bare).astype(np.float32)
+
+
+def untrained(trunk: Any) -> Any:
+    """The same trunk as it would begin: random convolutions."""
+    rng = np.random.default_rng(0)
+    weights = {}
+    for name, sizes in trunk.shape.arrays.items():
+        reach = np.sqrt(2 / np.prod(sizes[:-1])) / (64 if name == "0.weight" else 1)
+        weights[name] = (reach * rng.normal(size=sizes) * name.endswith("weight")).astype(np.float32)
+    return replace(trunk, weights=weights)
