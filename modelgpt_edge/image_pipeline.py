@@ -34,7 +34,7 @@ from modelgpt_edge.report import text_report
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.image_rules import write_picture_requirement
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.targets.backends import backends_of
+from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.target import Target
 
@@ -72,7 +72,9 @@ def build_pictures(
     classes, limits = requirement.schema.classes, requirement.limits
     targets = tuple(find_target(name) for name in requirement.targets)
     for target in targets:
-        backends_of(target, backends)
+        names = backends_of(target, backends)
+        if target.sm is not None:
+            require_toolchain(target, names)  # told before any work
     without = [name for name in classes if name not in known]
     choice = find_templates(request.encoder, request.size, without, targets, limits)
     notes = [*requirement.notes, *([choice.why] if choice.why else [])]

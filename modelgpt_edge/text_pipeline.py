@@ -36,7 +36,7 @@ from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.text_columns import TextColumns
 from modelgpt_edge.requirement.text_rules import write_text_requirement
 from modelgpt_edge.requirement.wording import counted
-from modelgpt_edge.targets.backends import backends_of
+from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_templates import TextTemplate, find_teacher, most_flash, tiny_template, too_costly, too_large
@@ -78,9 +78,11 @@ def build_texts(
     requirement = in_own_words(write_text_requirement(request, found, profile), request, profile)
     schema = requirement.schema
     targets = tuple(find_target(name) for name in requirement.targets)
-    for target in targets:
-        backends_of(target, backends)
     teacher, tiny = find_teacher(request.encoder)
+    for target in targets:
+        names = backends_of(target, backends)
+        if target.sm is not None and not tiny:
+            require_toolchain(target, names)  # told before any work
     notes = list(requirement.notes)
     examples = Texts([[]], np.empty(0, np.int32))
     if profile is not None:

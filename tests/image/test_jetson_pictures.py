@@ -21,12 +21,12 @@ from tests.targets.tensorrt.fake_board import FakeBoard
 FP16 = "jetson-orin-nano-tensorrt-fp16"
 
 
-@pytest.fixture(scope="module")
-def package(small_file, write_pictures, tmp_path_factory) -> Path:
-    """A package for the Orin Nano."""
+@pytest.fixture(scope="module", params=["backbone", "trunk"])
+def package(request, small_file, write_pictures, tmp_path_factory) -> Path:
+    """A package for the Orin Nano, of either template."""
     folder = tmp_path_factory.mktemp("jetson")
     pictures = write_pictures(folder / "pictures", 6)
-    task, encoder = "tell the colour of a picture", str(small_file)
+    task, encoder = "tell the colour of a picture", str(small_file) if request.param == "backbone" else "tiny"
     return modelgpt_edge.build(task, pictures, encoder=encoder, target="jetson", out=folder / "m.edge").path
 
 

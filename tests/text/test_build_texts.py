@@ -11,6 +11,8 @@ import pytest
 
 import modelgpt_edge
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.targets.tensorrt_rtx import building
+from modelgpt_edge.targets.tensorrt_rtx.building import PACKAGE, PYTHON
 
 KEYS = {"package", "requirement", "architecture", "generator", "score", "frontier", "variants", "checks", "seconds"}
 
@@ -217,6 +219,15 @@ def test_a_jetson_gets_an_engines_form_and_one_for_its_processor(build, table):
     tried = {v["precision"] for v in report["variants"] if v["backend"] == "tensorrt"}
     assert tried == {"fp16", "int8", "fp32"}
     assert all(v["status"] == "built, not run" for v in report["variants"])
+
+
+def test_a_pc_without_tensorrt_rtx_says_so_before_any_work(build, table, monkeypatch):
+    monkeypatch.delenv(PYTHON, raising=False)
+    monkeypatch.setattr(building, "find_spec", lambda name: None)
+    monkeypatch.setattr("modelgpt_edge.text_pipeline.read_examples", None)
+    ran = build("--data", table, "--target", "rtx")
+    assert ran.code == 4
+    assert f"pip install {PACKAGE}" in ran.err
 
 
 @pytest.mark.parametrize("classes", ["a,b", ["a", "b"], {"a": "", "b": "what it means"}])

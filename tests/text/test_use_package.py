@@ -17,6 +17,7 @@ import modelgpt_edge
 from modelgpt_edge.compile.package import sha256
 from modelgpt_edge.errors import InputError, PackageError
 from modelgpt_edge.manifest import MANIFEST, sealed
+from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.runtime.text_model import TextModel
 
 TEXTS = ["i lost my card", "", "how many yen in a dollar, please", 'my "money" back;\nnow', "\U0001f600 请问"]

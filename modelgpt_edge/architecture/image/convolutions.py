@@ -132,12 +132,12 @@ class Convolutions:
 
     def _step(self, name: str) -> tuple[np.float32, np.integer[Any]]:
         """Step and zero point of an activation."""
-        if self.precision == SIGNED:
-            reach = 1.0 if name == PICTURE else max(abs(self.ranges[name].least), abs(self.ranges[name].most), LEAST)
-            return np.float32(1 / self.deviation if name == PICTURE else reach / (LEVELS // 2)), np.int8(0)
+        signed = self.precision == SIGNED
         if name == PICTURE:
-            return np.float32(1 / self.deviation), np.uint8(self.mean)
+            return np.float32(1 / self.deviation), np.int8(0) if signed else np.uint8(self.mean)
         low, high, _ = self.ranges[name]
+        if signed:
+            return np.float32(max(-low, high, LEAST) / (LEVELS // 2)), np.int8(0)
         step = np.float32(max(max(high, 0) - min(low, 0), LEAST) / LEVELS)
         return step, np.uint8(np.rint(-min(low, 0) / step))
 

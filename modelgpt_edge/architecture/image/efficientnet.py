@@ -57,7 +57,7 @@ def add_efficientnet(
         pads = _pads(side, weight.shape[-1], stride)
         return convolutions.convolve(graph, name, x, weight, bias, stride, pads, most, rounded)
 
-    # The first layer's channels differ most in size: one step for all of them costs more than all other rounding together.
+    # The first layer's channels differ most in size: one step for all of them can cost as much as all other rounding.
     x = convolve("stem", x, "_conv_stem", "_bn0", 2, rounded=NEVER)
     side = math.ceil(side / 2)
     for place, block in enumerate(shape.blocks):
