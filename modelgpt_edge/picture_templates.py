@@ -1,21 +1,28 @@
-"""Which template a model of pictures gets: a backbone at one of its sizes, or the tiny trunk, by limits and measured score."""
+"""Which template a model of pictures gets: a backbone at one of its sizes, or the tiny trunk, by limits and measured score.
+
+A network that was asked for is taken whatever the limits: what it costs is known once it is compiled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from modelgpt_edge.architecture.image.backbone import Backbone
 from modelgpt_edge.architecture.image.files import DEFAULT, find_backbone
+from modelgpt_edge.architecture.image.networks import find_network, is_network
 from modelgpt_edge.architecture.image.shape import LITE, Shape
 from modelgpt_edge.architecture.image.template import SIZES, TINY, PictureTemplate, SizedBackbone, TrunkTemplate
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import BudgetError, InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.wording import spoken
 from modelgpt_edge.targets.target import Target
 
+# Of losses under each template, None of those that too few pictures judge: a place.
+First = Callable[[Sequence["Floats | None"]], int]
 INSTEAD = "the tiny trunk is taken instead"
 SHOW = "Give some pictures of each class by --data."
 
@@ -25,13 +32,14 @@ class Choice:
     """Templates that may do, the likeliest to be accurate first.
 
     Attributes:
-        why: why there is no larger one, in a sentence; "" where that is no matter of limits.
-        weighed: whether there is a limit that a smaller one may keep, so that held-out pictures choose the size.
+        why: why there is no larger one, or what it can't do, in a sentence; "" where there is nothing to say.
+        first: place of the one to begin with, by losses (N,) of the same held-out pictures under each; None where those aren't
+            asked.
     """
 
     templates: tuple[PictureTemplate, ...]
     why: str
-    weighed: bool
+    first: First | None = None
 
 
 def find_templates(
@@ -44,20 +52,22 @@ def find_templates(
         without: classes that have no picture, which the trunk, knowing no names, can't serve.
 
     Raises:
-        InputError: there is no such size or backbone; or the trunk, asked for, lacks pictures.
+        InputError: there is no such size or network; or one that knows no names, asked for, lacks pictures.
         BudgetError: nothing fits the limits.
         TargetUnavailableError: the backbone isn't installed.
     """
+    if encoder is not None and is_network(encoder):
+        return _asked_for(encoder, size, without)
     trunk = TrunkTemplate.shipped()
     tiny = encoder == TINY
     sizes = (trunk.size,) if tiny else SIZES
     if size not in (None, *sizes):
-        cure = f"Give {' or '.join(map(str, sizes))}, or leave it out."
+        cure = f"Give {spoken([str(side) for side in sizes], 'or')}; or leave it out."
         raise InputError("there is no such input size", where="--size", seen=size, cure=cure)
     if tiny:
         if without:
-            raise InputError(_untaught(without), where="--encoder", seen=TINY, cure=SHOW)
-        return Choice((trunk,), "", weighed=False)
+            raise InputError(_untaught("the tiny trunk", without), where="--encoder", seen=TINY, cure=SHOW)
+        return Choice((trunk,), "")
     within = [limits.within(target.flash_bytes, target.ram_bytes) for target in targets]
     flash, ram = _least([one.flash_bytes for one in within]), _least([one.ram_bytes for one in within])
     # The usual one's sizes are known, so nothing need be installed to see that it can't fit.
@@ -73,13 +83,27 @@ def find_templates(
         cure = f"Give --data with pictures of every class: then {INSTEAD}." if without else "Raise it, or leave --size out."
         raise BudgetError("no model of these pictures fits the budget", where="budget", seen=why, cure=cure)
     if why:
-        return Choice((trunk,), f"{why}: {INSTEAD}.", weighed=False)
+        return Choice((trunk,), f"{why}: {INSTEAD}.")
     backbone = Backbone.of(find_backbone(encoder))
     smaller = () if without or size is not None else (trunk,)
-    weighed = limits.latency_ms is not None or ram is not None
-    if not weighed:  # all sizes take the same storage
-        fitting = fitting[:1]
-    return Choice((*(SizedBackbone(backbone, side) for side in fitting), *smaller), "", weighed)
+    if limits.latency_ms is not None or ram is not None:
+        return Choice((*(SizedBackbone(backbone, side) for side in fitting), *smaller), "", smallest_as_good)
+    # All sizes take the same storage. The trunk sees little of a photograph, but more of a drawing.
+    first = clearly_better if encoder is None and size is None else None
+    return Choice((SizedBackbone(backbone, fitting[0]), *smaller), "", first)
+
+
+def clearly_better(losses: Sequence[Floats | None]) -> int:
+    """Place of the last template where its loss is lower than the first's by more than one standard error, else of the first.
+
+    Args:
+        losses: as of `smallest_as_good`.
+    """
+    first, last = losses[0], losses[-1]
+    if first is None or last is None:
+        return 0
+    gain = first - last
+    return len(losses) - 1 if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0
 
 
 def smallest_as_good(losses: Sequence[Floats | None]) -> int:
@@ -97,9 +121,19 @@ def smallest_as_good(losses: Sequence[Floats | None]) -> int:
     return max(place for place, each in enumerate(apart) if each.mean() <= each.std() / np.sqrt(len(each)))
 
 
-def _untaught(without: Sequence[str]) -> str:
+def _asked_for(encoder: str, size: int | None, without: Sequence[str]) -> Choice:
+    """A network that none of our own is."""
+    network = find_network(encoder, size)
+    if network.classifier is not None:
+        return Choice((network,), "")
+    if without:
+        raise InputError(_untaught(network.name, without), where="--encoder", seen=encoder, cure=SHOW)
+    return Choice((network,), f"The names of the classes weren't used: {network.name} has no classifier of ImageNet.")
+
+
+def _untaught(name: str, without: Sequence[str]) -> str:
     shown = ", ".join(map(repr, without[:3])) + (" and others" if len(without) > 3 else "")
-    return f"the tiny trunk knows classes by their pictures alone, and there is none of {shown}"
+    return f"{name} knows classes by their pictures alone, and there is none of {shown}"
 
 
 def _least(limits: Sequence[int | None]) -> int | None:

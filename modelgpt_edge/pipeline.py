@@ -85,8 +85,9 @@ def build(
         kind: ``classification`` or ``regression``; told from task and data where not given.
         classes: of texts or pictures: names of classes, or a dict of names and what they mean; the data's come besides.
         text: the column that holds the texts; told from the data where not given, and it is a table where there is none.
-        encoder: folder or hub name of the sentence encoder of a model of texts, or file of the backbone of one of pictures; the
-            usual one where not given. ``tiny``, or ``tiny:NAME``, makes a table of the sentence encoder's words instead.
+        encoder: folder or hub name of the sentence encoder of a model of texts; file of the backbone of one of pictures, a file
+            of ONNX, or ``timm:NAME``; the usual one where not given. ``tiny`` takes the tiny trunk instead, and of texts, as
+            ``tiny:NAME`` too, makes a table of the sentence encoder's words.
         modality: ``table``, ``text`` or ``image``; told from the data, or from the task where there is none.
         size: pixels of a side of what a model of pictures takes in: 224, 128 or 96; chosen where not given.
         unlabelled: pictures like those that the model will see, as `data`; no label of theirs is used.
@@ -188,12 +189,17 @@ def plan(
     )
     looked = look(request)
     if looked.modality != "table":
-        cure = "Leave out --dry-run: a model of texts or of pictures has one size."
-        raise InputError("sizes are weighed for tables", where="--dry-run", seen=looked.modality, cure=cure)
+        raise only_tables(looked.modality)
     understood = understand(request, looked)
     for device in understood.targets:
         backends_of(device, _listed(backend))
     return understood, make_frontier(understood.sizes, {}, None, None)
+
+
+def only_tables(modality: str) -> InputError:
+    """The error where sizes of another kind of model are to be weighed."""
+    cure = "Leave out --dry-run: for texts and pictures a build tells what fits."
+    return InputError("sizes are weighed beforehand for tables alone", where="--dry-run", seen=modality, cure=cure)
 
 
 def _names(target: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from modelgpt_edge.limits import NO_LIMITS, Limits
 
+DRAWS = 4
+
 
 @dataclass(frozen=True)
 class Request:
@@ -25,7 +27,8 @@ class Request:
         limits: what the model may cost; each overrules what the task's text says.
         classes: names of classes that the user gives, with what they mean ("" where nothing is said); for texts and pictures.
         texts: names of the text columns; empty to tell from the data.
-        encoder: name or folder of the sentence encoder, or the backbone's file, of pictures; ``tiny``; None for the usual one.
+        encoder: name or folder of the sentence encoder; of pictures the backbone's file, a file of ONNX, or ``timm:NAME``; or
+            ``tiny``; None for the usual one.
         size: pixels of a side of what a model of pictures takes in; None to choose.
         modality: ``table``, ``text`` or ``image``; None to tell from the data, or from the task where there is none.
         unlabelled: pictures without labels, like those that the model will see; they centre what the backbone says.
@@ -40,7 +43,7 @@ class Request:
     test: object = None
     targets: tuple[str, ...] = ()
     seed: int = 0
-    draws: int = 4
+    draws: int = DRAWS
     generator: str | None = None
     limits: Limits = NO_LIMITS
     classes: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.text.files import EncoderFiles
-from modelgpt_edge.architecture.text.samples import SAMPLES
 from modelgpt_edge.build_options import check_generator
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.package import write_package
@@ -28,6 +27,7 @@ from modelgpt_edge.errors import BudgetError, InputError, nearest
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.parameters.score import classification_score
 from modelgpt_edge.parameters.text.generate import GENERATORS, TextGenerated, TextScores, generate_text, shares_of
+from modelgpt_edge.parameters.text.prior import texts_about
 from modelgpt_edge.report import text_report
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.drivers.write import in_own_words
@@ -109,7 +109,7 @@ def build_texts(
     notes += [*compiled.notes, *_remarks(generated)]
     progress("writing", 0)
     columns = () if profile is None else tuple(c.name for c in profile.columns if c.name != schema.label.name)
-    chosen_by = "guard" if len(examples.labels) else "words"
+    chosen_by = ("guard" if generated.enough else "usual") if len(examples.labels) else "words"
     if request.generator is not None and (len(examples.labels) or request.generator == "lora"):
         chosen_by = "user"
     manifest = describe_text(
@@ -157,8 +157,10 @@ def _make(
         generated = _scored(generated, test, f"the test table {Path(str(request.test)).name}")
     names = tuple(c.name for c in schema.columns)
     source = TextSource(generated.encoder, generated.head, schema.classes, version("modelgpt-edge"), names)
-    probe = examples if len(examples.labels) else _stand_ins(generated)
-    compiled = compile_text(source, probe.columns, probe.labels, targets, requirement.limits, backends, progress)
+    known = len(examples.labels) > 0
+    columns = examples.columns if known else [texts_about(schema.classes, requirement.meanings)]
+    labels = examples.labels if known else None
+    compiled = compile_text(source, columns, labels, targets, requirement.limits, backends, progress)
     return template.encoder.files, generated, compiled
 
 
@@ -214,16 +216,13 @@ def _scored(generated: TextGenerated, test: Texts, method: str) -> TextGenerated
     return replace(generated, scores=scores, held_out=logits, truth=test.labels)
 
 
-def _stand_ins(generated: TextGenerated) -> Texts:
-    """Sample texts where the user gave none: their labels are what the reference says, so only agreement tells."""
-    texts = list(SAMPLES)
-    return Texts([texts], generated.head.logits(generated.encoder.embed(texts)).argmax(1).astype(np.int32))
-
-
 def _remarks(generated: TextGenerated) -> list[str]:
     scores = generated.scores
     if scores.child.value is None:
-        return ["Nothing was given to measure the model on: try it on texts whose class you know, or give some by --data."]
+        return [
+            "Nothing was given to measure the model on: try it on texts whose class you know, or give some by --data. Compiled "
+            "forms were compared on texts made of the classes' names and on sample texts, where fp32 is clear about them."
+        ]
     if scores.child.others["log_loss"] >= scores.baseline.others["log_loss"]:
         return [
             "On held-out texts the model is no better than always saying the commonest class: texts may not tell the label."

@@ -95,4 +95,4 @@ def too_large(files: EncoderFiles, flash_bytes: int | None) -> str:
 
 def too_costly(error: BudgetError, files: EncoderFiles) -> str:
     """The same, as the compiler found it."""
-    return f"{files.name} doesn't fit ({error.cure.removesuffix(' Raise the limit.')}): {INSTEAD}."
+    return f"{files.name} doesn't fit ({error.reason}): {INSTEAD}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ MODEL = "model.onnx"
 CPU = "CPUExecutionProvider"
 # Sends a model's inputs to a remote endpoint; it has no device here to try.
 REMOTE = frozenset({"AzureExecutionProvider"})
-# Pictures in one call.
-AT_ONCE = 16
+# Pictures in one call; as many calls are under way as there are processors.
+AT_ONCE = 4
 INSTALL = "pip install 'onnxruntime>=1.17'"
 
 # A whole ONNX model, y = x + x on one float32, written out as protobuf so that a probe needs no onnx package.
@@ -123,9 +124,15 @@ class PixelsExecutor:
 
     def run(self, numbers: Floats, codes: Ints) -> Floats:
         """See `targets.backend.Executor`."""
-        parts = [self._run(None, {"pixels": codes[i : i + AT_ONCE]})[-1] for i in range(0, max(1, len(codes)), AT_ONCE)]
-        joined: Floats = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return joined
+        parts = [codes[i : i + AT_ONCE] for i in range(0, max(1, len(codes)), AT_ONCE)]
+        if len(parts) == 1:
+            return self._outputs(codes)
+        with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+            return np.concatenate(list(pool.map(self._outputs, parts)))
+
+    def _outputs(self, pictures: Ints) -> Floats:
+        outputs: Floats = self._run(None, {"pixels": pictures})[-1]
+        return outputs
 
 
 def executor_of(session: Any) -> Executor:

@@ -14,7 +14,7 @@ from modelgpt_edge.targets.backend import Executor
 
 CALLS, WARM_UP, DIFFERENT = 200, 20, 50
 # A model of milliseconds a row isn't run hundreds of times: timing ends after so many seconds, but not before so many calls.
-SECONDS, LEAST, LEAST_WARM_UP = 0.3, 15, 3
+SECONDS, LEAST, LEAST_WARM_UP = 0.2, 15, 3
 
 
 def time_rows(executor: Executor, numbers: Floats, codes: Ints, calls: int = CALLS, seconds: float = math.inf) -> list[float]:

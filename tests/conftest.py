@@ -17,6 +17,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Row = dict[str, Any]
+# What tests record by this name is shown at the end, whether they pass or not.
+SHOWN = "ahead of time"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [r for outcome in ("passed", "failed") for r in terminalreporter.getreports(outcome)]
+    lines = [str(line) for report in reports for name, line in report.user_properties if name == SHOWN]
+    if lines:
+        terminalreporter.section(f"kernels {SHOWN}")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 class Ran(NamedTuple):

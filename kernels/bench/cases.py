@@ -1,4 +1,4 @@
-"""What is measured: every kernel at sizes of real templates, and what a launch moves and multiplies at the least.
+"""What is measured: what a server launches, every kernel at sizes of real templates, and what that moves and multiplies.
 
 Only numbers come in here, no torch.
 """
@@ -13,8 +13,6 @@ from modelgpt_edge.kernels.shapes import Layer, Table
 KERNELS = ("emit", "merge", "gram")
 BYTES = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "i8": 1}
 RANK = 16
-# Of a child's layers, which are narrow.
-CHILD_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Case:
         template: whose sizes they are, for people.
         shape: the layers of one request, or for gram one request's table.
         requests: of the launch; each has factors, or rows and units, of its own.
+        shared: all requests have the second factor of a layer in common.
         held, stored: types of the operands and of the result.
         rank: of the factors; 0 for gram.
         compiled: timed beside torch.compile as well, which takes seconds to compile.
@@ -39,6 +38,7 @@ class Case:
     stored: str
     rank: int = 0
     compiled: bool = False
+    shared: bool = False
 
     @property
     def types(self) -> str:
@@ -73,9 +73,10 @@ class Case:
             t = self.shape
             read = t.rows * (t.columns + t.outputs) + (t.columns + 1) * (t.tanh + 3 * t.leaf) + t.leaf
             return self.result_bytes + self.requests * read * width
-        factors = sum(self.rank * (layer.inputs + layer.outputs) for layer in self.shape)
+        left = self.requests * sum(self.rank * layer.inputs for layer in self.shape)
+        right = (1 if self.shared else self.requests) * sum(self.rank * layer.outputs for layer in self.shape)
         base = sum(layer.inputs * layer.outputs for layer in self.shape) if self.kernel == "merge" else 0
-        return self.result_bytes + (self.requests * factors + base) * width
+        return self.result_bytes + (left + right + base) * width
 
     @property
     def flops(self) -> int:
@@ -91,7 +92,17 @@ class Case:
 
 def cases() -> list[Case]:
     """All rows, in the order of the table."""
-    return [*_weights("emit"), *_children(), *_weights("merge"), *_sums()]
+    return [*_adapters("emit"), *_weights("emit"), *_adapters("merge"), *_weights("merge"), *_sums()]
+
+
+def _adapters(kernel: str) -> list[Case]:
+    """What a server launches for texts, for one request and for as many as it takes at a time."""
+    if kernel == "emit":
+        first = Case(kernel, "MiniLM LoRA", shapes.LORA_FACTORS, 1, "fp32", "fp32", shapes.LORA_BASIS, shared=True)
+    else:
+        first = Case(kernel, "MiniLM LoRA", shapes.LORA_PRODUCTS, 1, "fp32", "fp32", shapes.LORA_RANK, shared=True)
+    kinds = ("fp32",) if kernel == "emit" else shapes.LORA_STORED
+    return [replace(first, stored=stored, requests=n) for stored in kinds for n in shapes.REQUESTS[:2]]
 
 
 def _weights(kernel: str) -> list[Case]:
@@ -104,21 +115,9 @@ def _weights(kernel: str) -> list[Case]:
         made += [replace(layer, requests=n, compiled=(n, stored) == (many, "i8")) for n in shapes.SWEEP]
         made.append(replace(layer, template="MiniLM", shape=shapes.MINILM))
     plain = Case(kernel, "MiniLM layer", shapes.MINILM_LAYER, many, "fp16", "fp16", RANK)
-    made += [replace(plain, held=held, stored=stored) for held, stored in (("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "i8"))]
+    others = (("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "fp16"), ("fp32", "i8"))
+    made += [replace(plain, held=held, stored=stored) for held, stored in others]
     return [*made, *(replace(plain, rank=rank) for rank in shapes.RANKS if rank != RANK)]
-
-
-def _children() -> list[Case]:
-    small, large = shapes.TABLES
-    pairs = (("fp32", "fp32"), ("fp16", "i8"))
-    made = [
-        Case("emit", f"child {_units(large)}", large.layers, n, held, stored, CHILD_RANK)
-        for held, stored in pairs
-        for n in shapes.REQUESTS
-    ]
-    # Widths that nothing divides.
-    many = shapes.REQUESTS[1]
-    return [*made, *(Case("emit", f"child {_units(small)}", small.layers, many, h, s, CHILD_RANK) for h, s in pairs)]
 
 
 def _sums() -> list[Case]:

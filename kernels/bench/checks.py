@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import torch  # noqa: TID251 - operands are torch tensors
 
-from modelgpt_edge.kernels.bench.cases import CHILD_RANK, KERNELS, Case
+from modelgpt_edge.kernels.bench.cases import KERNELS, Case
 from modelgpt_edge.kernels.bench.numerics import decibels, power
 from modelgpt_edge.kernels.bench.work import draw, sample
 from modelgpt_edge.kernels.launch import TYPES
@@ -21,7 +21,10 @@ from modelgpt_edge.kernels.shapes import Layer, Table
 
 # More than a tile, a prime, one: few programs, as each takes the interpreter a fiftieth of a second.
 SMALL_LAYERS = (Layer(67, 70), Layer(5, 3), Layer(1, 16))
+# A row of coefficients and a basis of more than a strip, as a server's adapters have them.
+SMALL_ROWS = (Layer(1, 72), Layer(1, 72))
 SMALL_TABLE = Table(37, 5, 17, 9, 2)
+RANK = 8
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def small_cases(kernels: Iterable[str]) -> list[Case]:
         if kernel == "gram":
             made.append(Case(kernel, "small table", SMALL_TABLE, 2, "fp32", "fp64"))
         else:
-            made += [Case(kernel, "small layers", SMALL_LAYERS, 2, held, stored, CHILD_RANK) for held, stored in TYPES]
+            made += [Case(kernel, "small layers", SMALL_LAYERS, 2, held, stored, RANK) for held, stored in TYPES]
+            made.append(Case(kernel, "small shared", SMALL_ROWS, 2, "fp32", "fp32", RANK, shared=True))
     return made
 
 

@@ -17,6 +17,7 @@ from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.kernels.bench.cases import Case
 from modelgpt_edge.kernels.bench.work import Factors, Tables
 from modelgpt_edge.kernels.emit import emit
+from modelgpt_edge.kernels.shapes import Layer
 from modelgpt_edge.kernels.store import FLOOR
 
 Codes = tuple[Tensor, Tensor]
@@ -34,6 +35,8 @@ Prepare = Callable[[Any], Prepared]
 
 
 COMPILED = "torch.compile"
+# One product a basis, of the rows of all requests that share it.
+ROWS = "torch.bmm, requests as rows"
 # Our own emission in the factors' type, and torch's quantisation after it.
 TWO_STEPS = "emit, then torch's int8"
 
@@ -46,11 +49,8 @@ def quantise(weight: Tensor) -> Codes:
 
 def _finish(work: Factors) -> Callable[[Tensor], Tensor | Codes]:
     """What is left to do with a product in the factors' type."""
-    return quantise if work.kind == torch.int8 else _as_it_is
-
-
-def _as_it_is(weight: Tensor) -> Tensor:
-    return weight
+    # A tensor that has the type already is given back as it is.
+    return quantise if work.kind == torch.int8 else lambda weight: weight.to(work.kind)
 
 
 def _floats(made: Tensor | Codes, *index: int) -> Tensor:
@@ -109,6 +109,28 @@ def _stacks(work: Factors) -> tuple[list[tuple[Tensor, Tensor]], dict[int, tuple
     return [(left, right) for left, right in stacks], where
 
 
+def _emit_rows(work: Factors) -> Prepared:
+    """One product for all layers of one size, each of its basis and of all requests' rows."""
+    finish, requests = _finish(work), work.requests
+    groups: dict[Layer, list[int]] = {}
+    for number, layer in enumerate(work.layers):
+        groups.setdefault(layer, []).append(number)
+    stacks, where = list[tuple[Tensor, Tensor, Layer]](), dict[int, tuple[int, int]]()
+    for stack, (layer, mine) in enumerate(groups.items()):
+        rows = [torch.cat([work.left[number * requests + q] for q in range(requests)]) for number in mine]
+        stacks.append((torch.stack(rows), torch.stack([work.right[number * requests] for number in mine]), layer))
+        where |= {number: (stack, place) for place, number in enumerate(mine)}
+
+    def call() -> list[Tensor | Codes]:
+        return [finish(torch.bmm(left, right).view(-1, layer.inputs, layer.outputs)) for left, right, layer in stacks]
+
+    def part(made: Any, group: int) -> Tensor:
+        stack, place = where[group // requests]
+        return _floats(made[stack], place * requests + group % requests)
+
+    return Prepared(call, part)
+
+
 def _emit_compiled(work: Factors) -> Prepared:
     stacks, where, finish = *_stacks(work), _finish(work)
 
@@ -162,7 +184,8 @@ def _merge_stacks(work: Factors) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     made = []
     for layer, weight in enumerate(work.base):
         mine = range(layer * work.requests, (layer + 1) * work.requests)
-        left, right = (torch.stack([side[g] for g in mine]) for side in (work.left, work.right))
+        left = torch.stack([work.left[g] for g in mine])
+        right = work.right[mine[0]].expand(len(mine), -1, -1) if work.shared else torch.stack([work.right[g] for g in mine])
         made.append((weight, left, right, work.scale[layer].to(weight.dtype).view(-1, 1, 1)))
     return made
 
@@ -214,6 +237,7 @@ BASELINES: dict[str, dict[str, Prepare]] = {
         "torch.bmm, padded": _emit_padded,
         "torch.bmm a shape": _emit_shapes,
         "grouped_mm a shape": _emit_grouped,
+        ROWS: _emit_rows,
         COMPILED: _emit_compiled,
         TWO_STEPS: _emit_two_steps,
     },
@@ -224,4 +248,5 @@ BASELINES: dict[str, dict[str, Prepare]] = {
 
 def baselines(case: Case) -> dict[str, Prepare]:
     """How to prepare each baseline of a case, by its name; preparing may fail where torch can't do it."""
-    return {name: prepare for name, prepare in BASELINES[case.kernel].items() if name != TWO_STEPS or case.stored == "i8"}
+    unfit = {name for name, fits in ((TWO_STEPS, case.stored == "i8"), (ROWS, case.shared)) if not fits}
+    return {name: prepare for name, prepare in BASELINES[case.kernel].items() if name not in unfit}

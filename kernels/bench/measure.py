@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch  # noqa: TID251 - operands are torch tensors
@@ -35,7 +35,8 @@ def measure(
     work = draw(case, place)
     groups = sample(work)
     exact = list(work.exact(groups))
-    ours = _timed(Prepared(work.ours, work.part), groups, exact, watch, clock, own=True)
+    ours = _timed(Prepared(work.ours, work.part), groups, exact, watch, clock)
+    kernel = repeat(lambda: watch.kernel(work.ours), BUDGET, clock)
     found: dict[str, Timed | str] = {}
     for name, prepare in baselines(case).items():
         if name == COMPILED and not case.compiled:
@@ -44,7 +45,7 @@ def measure(
             found[name] = "left out: no time was left"
         else:
             try:
-                timed = _timed(prepare(work), groups, exact, watch, clock, own=False)
+                timed = _timed(prepare(work), groups, exact, watch, clock)
             # Whatever torch can't do on this device, or has no memory for.
             except (RuntimeError, ModelgptEdgeError) as error:
                 found[name] = f"fails: {_first_line(error)}"
@@ -54,20 +55,14 @@ def measure(
             torch.compiler.reset()
         if place.type == "cuda":
             torch.cuda.empty_cache()
-    return Row(case, ours, found)
+    return Row(case, ours, kernel, found)
 
 
-def _timed(
-    prepared: Prepared, groups: NDArray[Any], exact: Sequence[Tensor], watch: Stopwatch, clock: Clock, *, own: bool
-) -> Timed:
+def _timed(prepared: Prepared, groups: NDArray[Any], exact: Sequence[Tensor], watch: Stopwatch, clock: Clock) -> Timed:
     ratio = _noise(prepared, groups, exact)
     wall = repeat(lambda: watch.wall(prepared.call), BUDGET, clock)
-    kernel = repeat(_once(watch, prepared.call, wall.median, own), BUDGET, clock)
-    return Timed(kernel, wall, watch.memory(prepared.call), ratio)
-
-
-def _once(watch: Stopwatch, call: Callable[[], Any], wall: float, own: bool) -> Callable[[], float]:
-    return (lambda: watch.kernel(call)) if own else (lambda: watch.span(call, wall))
+    span = repeat(lambda: watch.span(prepared.call, wall.median), BUDGET, clock)
+    return Timed(span, wall, watch.memory(prepared.call), ratio)
 
 
 def _noise(prepared: Prepared, groups: NDArray[Any], exact: Sequence[Tensor]) -> float | None:

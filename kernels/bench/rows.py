@@ -25,11 +25,11 @@ class Timed:
     """One contender's times and memory.
 
     Attributes:
-        kernel, wall: seconds on the GPU, and on the wall.
+        span, wall: seconds on the GPU from the first kernel or copy to the last, and on the wall.
         sqnr_db: of the groups held against float64.
     """
 
-    kernel: Spread
+    span: Spread
     wall: Spread
     memory: Memory
     sqnr_db: float | None
@@ -37,10 +37,16 @@ class Timed:
 
 @dataclass(frozen=True)
 class Row:
-    """A case, our times, and the baselines' or why there are none."""
+    """A case, our times, and the baselines' or why there are none.
+
+    Attributes:
+        kernel: seconds of our Triton kernel alone. What the roofs allow is held against it; ratios are of spans, for a caller
+            pays for tables and buffers as well.
+    """
 
     case: Case
     ours: Timed
+    kernel: Spread
     baselines: dict[str, Timed | str]
 
     @property
@@ -51,7 +57,7 @@ class Row:
     @property
     def best(self) -> str | None:
         """The baseline that takes the GPU least; None where none ran."""
-        return min(self.timed, key=lambda name: self.timed[name].kernel.median, default=None)
+        return min(self.timed, key=lambda name: self.timed[name].span.median, default=None)
 
     @property
     def ratio(self) -> float | None:
@@ -67,21 +73,21 @@ class Row:
     @property
     def bandwidth(self) -> float:
         """Bytes a second, of those that must be moved."""
-        return self.case.moved_bytes / self.ours.kernel.median
+        return self.case.moved_bytes / self.kernel.median
 
     @property
     def speed(self) -> float:
         """Operations a second, of those that must be made."""
-        return self.case.flops / self.ours.kernel.median
+        return self.case.flops / self.kernel.median
 
     def share(self, roofs: Roofs) -> float:
         """Of what the roofs allow, the nearer one."""
-        return roofs.seconds(self.case) / self.ours.kernel.median
+        return roofs.seconds(self.case) / self.kernel.median
 
     def ratio_to(self, name: str) -> float | None:
         """How much longer than ours one baseline takes on the GPU; None where it didn't run."""
         found = self.timed.get(name)
-        return None if found is None else found.kernel.median / self.ours.kernel.median
+        return None if found is None else found.span.median / self.ours.span.median
 
     def to_json(self, roofs: Roofs) -> dict[str, Any]:
         """As JSON values: what was measured, and what follows."""
@@ -89,7 +95,8 @@ class Row:
         others = {name: {"reason": t} if isinstance(t, str) else asdict(t) for name, t in self.baselines.items()}
         follows = {"bandwidth": self.bandwidth, "flops_per_s": self.speed, "share_of_roof": self.share(roofs)}
         ratios = {"best": self.best, "ratio": self.ratio, "wall_ratio": self.wall_ratio}
-        return {"case": case, "ours": asdict(self.ours), **follows, **ratios, "baselines": others}
+        ours = asdict(self.ours) | {"kernel": asdict(self.kernel)}
+        return {"case": case, "ours": ours, **follows, **ratios, "baselines": others}
 
 
 def geometric_mean(ratios: Iterable[float | None]) -> float | None:

@@ -1,8 +1,9 @@
 """How long and with how much memory: runs until a budget is used, quantiles of them, and a GPU's stopwatch.
 
-Two times are taken. *Wall* is the host's, from the call to the last kernel's end: what a server waits. *Kernel* is the GPU's
-alone: of a Triton kernel what passes between events around its launch, of a baseline what passes between events around the
-call, with work queued before so that the GPU never waits for the host. The second-level cache is overwritten before each run.
+Three times are taken. *Wall* is the host's, from the call to the last kernel's end: what a server waits. *Span* is the GPU's:
+what passes between events around the call, with work queued before so that the GPU never waits for the host; copies of tables
+and fillings of buffers count. *Kernel* is of our Triton kernel alone: what passes between events around its launch. The
+second-level cache is overwritten before each run.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Clock = Callable[[], float]
 LEAST, MOST = 3, 200
 # More than any second-level cache: 126 MB on a B200.
 FLUSH_BYTES = 256 << 20
-# Overwritings at the most that are queued before a baseline; a queue takes about a thousand launches.
+# Overwritings at the most that are queued before a call; a queue takes about a thousand launches.
 MOST_AHEAD = 50
 
 
@@ -62,7 +63,7 @@ class Stopwatch(Protocol):
         ...
 
     def span(self, call: Callable[[], Any], wall: float) -> float:
-        """From the first to the last kernel of a call that takes so long on the wall."""
+        """From the first kernel or copy to the last of a call that takes so long on the wall."""
         ...
 
     def memory(self, call: Callable[[], Any]) -> Memory:

@@ -69,6 +69,7 @@ class Factors:
         kind: that the weights are stored in.
         layers: L sizes.
         base, scale: (m, n) a layer, and (L, Q), multiples of 1/8; None for `emit`.
+        shared: the right factors of a layer are one, where it lies.
     """
 
     left: Ragged
@@ -77,6 +78,7 @@ class Factors:
     layers: tuple[Layer, ...]
     base: Ragged | None = None
     scale: Tensor | None = None
+    shared: bool = False
 
     @property
     def count(self) -> int:
@@ -180,12 +182,16 @@ def draw(case: Case, place: torch.device) -> Factors | Tables:
         return Tables(rows, _normal([(t.rows, t.outputs)] * n, kind, dice), BatchUnits(weight, Ragged.batch(offset)))
     each = [layer for layer in case.shape for _ in range(case.requests)]
     left = _normal([(layer.inputs, case.rank) for layer in each], kind, dice)
-    right = _normal([(case.rank, layer.outputs) for layer in each], kind, dice)
+    if case.shared:
+        own = np.repeat(np.arange(len(case.shape)), case.requests)
+        right = _normal([(case.rank, layer.outputs) for layer in case.shape], kind, dice).take(own)
+    else:
+        right = _normal([(case.rank, layer.outputs) for layer in each], kind, dice)
     if case.kernel == "emit":
-        return Factors(left, right, DTYPES[case.stored], case.shape)
+        return Factors(left, right, DTYPES[case.stored], case.shape, shared=case.shared)
     base = _normal([(layer.inputs, layer.outputs) for layer in case.shape], kind, dice)
     eighths = torch.randint(1, 17, (len(case.shape), case.requests), generator=dice, device=place)
-    return Factors(left, right, DTYPES[case.stored], case.shape, base, eighths / 8)
+    return Factors(left, right, DTYPES[case.stored], case.shape, base, eighths / 8, case.shared)
 
 
 def sample(work: Factors | Tables) -> Longs:

@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor  # noqa: TID251
 
+from modelgpt_edge.kernels import shapes
 from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
@@ -116,11 +117,17 @@ def emit(left: Ragged, right: Ragged, kind: torch.dtype, scale: Tensor | None, b
 
 
 def variants() -> list[Variant]:
-    """What a server launches: factors of each type into the types of weights, and sizes that nothing divides."""
-    made = []
-    for factors, stored, unit in (*((f, s, 16) for f, s in TYPES), ("fp16", "i8", 1)):
-        types = {"C": f"*{factors}", "B": f"*{factors}", "scale": "*fp32", "bias": "*fp32", "W": f"*{stored}"}
-        types |= {"groups": "*i64", "tiles": "*i32", "rows_each": "i32"}
-        constants = {"UC": unit, "UN": unit, "BN": STRIP, "BK": RANKS}
-        made.append(Variant(emit_kernel, f"emit {factors} to {stored}", types, constants, aligned=unit > 1).storing(stored))
-    return made
+    """What is launched: for a server's adapters of texts, for factors of each type, and for sizes that nothing divides."""
+    return [
+        # Rows of coefficients of a basis of 8.
+        _variant("emit LoRA", "fp32", "fp32", shapes.LORA_BASIS, 16, biased=False),
+        *(_variant("emit", factors, stored, 16, 16, biased=True) for factors, stored in TYPES),
+        _variant("emit", "fp16", "i8", 1, 1, biased=True),
+    ]
+
+
+def _variant(name: str, factors: str, stored: str, uc: int, un: int, *, biased: bool) -> Variant:
+    types = {"C": f"*{factors}", "B": f"*{factors}", "scale": "*fp32", "W": f"*{stored}"}
+    types |= {"groups": "*i64", "tiles": "*i32", "rows_each": "i32"} | ({"bias": "*fp32"} if biased else {})
+    constants = {"UC": uc, "UN": un, "BN": STRIP, "BK": RANKS} | ({} if biased else {"bias": None})
+    return Variant(emit_kernel, f"{name} {factors} to {stored}", types, constants, aligned=uc > 1).storing(stored)

@@ -1,8 +1,8 @@
-"""Merge on a GPU: a program holds a tile of the base and goes through the requests, so the base is read once for them all.
+"""Merge on a GPU: a program holds a tile of the base and goes through requests.
 
-For int8 a strip of columns is gone through twice, once for the steps of its channels and once for the codes, for a block of
-requests whose largest magnitudes stay in registers. No program writes what another does, so results don't depend on the
-schedule.
+For float types it goes through all of them, so the base is read once. For int8 a strip of columns is gone through twice, once
+for the steps of its channels and once for the codes, for a block of requests whose largest magnitudes stay in registers; so
+the base is read twice a block. No program writes what another does, so results don't depend on the schedule.
 
 Shape letters: L layers, Q requests, T tiles, m rows, n columns, r rank; BM rows and BN columns of a tile, BK of the rank at a
 time, BQ requests of a block.
@@ -18,6 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor  # noqa: TID251
 
+from modelgpt_edge.kernels import shapes
 from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
@@ -33,7 +34,7 @@ ROWS = 128
 
 @tuned(
     triton.Config({"BM": 32}, num_warps=4, num_stages=2),
-    triton.Config({"BM": 64}, num_warps=8, num_stages=3),
+    triton.Config({"BM": 64}, num_warps=8, num_stages=4),  # with 2 or 3 an int8 variant spills on sm_100
 )
 @triton.jit(do_not_specialize=["requests", "requests_each", "rows_each"])
 def merge_kernel(
@@ -165,12 +166,18 @@ def merge(base: Ragged, left: Ragged, right: Ragged, scale: Tensor, kind: torch.
 
 
 def variants() -> list[Variant]:
-    """What a server launches: a template of each type into the types of weights, and sizes that nothing divides."""
-    made = []
-    for held, stored, unit in (*((f, s, 16) for f, s in TYPES), ("fp16", "i8", 1)):
-        types = {"base": f"*{held}", "A": f"*{held}", "B": f"*{held}", "scale": "*fp32", "W": f"*{stored}"}
-        types |= {"layers": "*i64", "pairs": "*i64", "tiles": "*i32"}
-        types |= {"requests": "i32", "requests_each": "i32", "rows_each": "i32"}
-        constants = {"UA": unit, "UN": unit, "BN": STRIP, "BK": RANKS, "BQ": REQUESTS}
-        made.append(Variant(merge_kernel, f"merge {held} to {stored}", types, constants, aligned=unit > 1).storing(stored))
-    return made
+    """What is launched: for a server's adapters of texts, for templates of each type, and for sizes that nothing divides."""
+    return [
+        # First factors of rank 8.
+        *(_variant("merge LoRA", "fp32", stored, shapes.LORA_RANK, 16) for stored in shapes.LORA_STORED),
+        *(_variant("merge", held, stored, 16, 16) for held, stored in TYPES),
+        _variant("merge", "fp16", "i8", 1, 1),
+    ]
+
+
+def _variant(name: str, held: str, stored: str, ua: int, un: int) -> Variant:
+    types = {"base": f"*{held}", "A": f"*{held}", "B": f"*{held}", "scale": "*fp32", "W": f"*{stored}"}
+    types |= {"layers": "*i64", "pairs": "*i64", "tiles": "*i32"}
+    types |= {"requests": "i32", "requests_each": "i32", "rows_each": "i32"}
+    constants = {"UA": ua, "UN": un, "BN": STRIP, "BK": RANKS, "BQ": REQUESTS}
+    return Variant(merge_kernel, f"{name} {held} to {stored}", types, constants, aligned=ua > 1).storing(stored)

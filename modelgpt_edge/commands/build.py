@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from modelgpt_edge.commands.build_pictures import pictures_text
+from modelgpt_edge.commands.build_server import first_that_answers, require_sendable
 from modelgpt_edge.commands.build_text import build_text, resolved, sizes_table
 from modelgpt_edge.commands.build_texts import texts_text
 from modelgpt_edge.commands.options import FORCE, JSON, TOKEN_FILE
-from modelgpt_edge.commands.printing import Progress, print_json, progress_bar
+from modelgpt_edge.commands.printing import Progress, print_json
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes_asked import read_classes
 from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.requirement.wording import clean
@@ -49,7 +51,8 @@ DEFAULT_OUT = "model.edge"
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="Encoder of texts: a folder or hub name; of pictures: a file; or tiny. Default: MiniLM-L6, EfficientNet-Lite0.",
+    help="Encoder of texts: a folder or hub name; of pictures: a file of weights or ONNX, or timm:NAME; or tiny. "
+    "Default: MiniLM-L6, EfficientNet-Lite0.",
 )
 @click.option("--size", type=int, metavar="PIXELS", help="Of pictures: a side of what goes in: 224, 128, 96. Default: chosen.")
 @click.option("--unlabelled", type=click.Path(), metavar="FOLDER", help="Pictures without labels, like those it will see.")
@@ -153,25 +156,34 @@ def command(
     seconds = read_seconds("--finetune", finetune)
     if server is None and fallback:
         raise InputError("there is no server to fall back from", where="--fallback", cure="Give --server URL as well.")
-    if server is not None and (driver != "rules" or private or show_prompt):
-        raise InputError("a driver's model is asked here", where="--driver", seen=driver, cure="Leave out --server.")
-    if data is None and (dry_run or server is not None):
-        option = "--dry-run" if dry_run else "--server"
-        raise InputError("this option needs data", where=option, cure="Give --data FILE.")
-    if server is not None and (named or text or encoder or size or unlabelled or modality not in (None, "table")):
-        raise InputError(
-            "models of texts and pictures are built here", where="--server", seen=server, cure="Leave out --server."
-        )
+    asked = Request(
+        task,
+        data,
+        label,
+        kind,
+        classes=named,
+        texts=text,
+        encoder=encoder,
+        driver=driver,
+        private=private,
+        modality=modality,
+        size=size,
+        unlabelled=unlabelled,
+    )
+    if server is not None:
+        require_sendable(asked, show_prompt, dry_run)
     if show_prompt:
         from modelgpt_edge.commands.prompts import prompts_text
-        from modelgpt_edge.request import Request
 
-        asked = Request(task, data, label, kind, classes=named, texts=text, encoder=encoder, driver=driver, private=private)
         click.echo(prompts_text(asked))
         return
-    if dry_run and server is not None:
-        raise InputError("a dry run is made here", where="--dry-run", seen=server, cure="Leave out --server.")
-    if dry_run and data is not None:
+    if dry_run:
+        if data is None and named:
+            from modelgpt_edge.pipeline import only_tables
+
+            raise only_tables("classes without data")
+        if data is None:
+            raise InputError("this option needs data", where="--dry-run", cure="Give --data FILE.")
         _dry_run(task, data, label, kind, targets, backends, draws, limits, driver, private, as_json)
         return
     place = _named_after(data) if out is None else out
@@ -210,15 +222,16 @@ def command(
         from modelgpt_edge.server.token import read_token
 
         options: dict[str, str | int | Sequence[str] | None] = {
-            **{"task": task, "label": label, "kind": kind, "target": targets, "backend": backends, "draws": draws},
+            **{"task": task, "label": label, "kind": kind, "modality": modality},
+            **{"classes": classes, "class": described, "text": text},
+            **{"target": targets, "backend": backends, "draws": draws},
             **{"max_latency": max_latency, "max_flash": max_flash, "max_ram": max_ram},
             **{"generator": generator, "finetune": finetune, "seed": seed},
         }
-        tested = None if test is None else Path(test)
-        asked = Server(url, read_token(token_file))
-        return build_remotely(asked, options, Path(str(data)), tested, Path(place), force, progress)
+        files = {name: Path(file) for name, file in (("data", data), ("test", test)) if file is not None}
+        return build_remotely(Server(url, read_token(token_file)), options, files, Path(place), force, progress)
 
-    report = _first_that_answers(server, fallback, locally, remotely)
+    report = first_that_answers(server, fallback, locally, remotely)
     if as_json:
         print_json(report)
     else:
@@ -229,27 +242,6 @@ def command(
 def _named_after(data: str | None) -> str:
     """Where a package goes that nothing is said of."""
     return DEFAULT_OUT if data is None else Path(data).name.removesuffix(".gz").rsplit(".", 1)[0] + ".edge"
-
-
-def _first_that_answers(
-    server: str | None,
-    fallback: bool,
-    locally: Callable[[Progress], dict[str, Any]],
-    remotely: Callable[[str, Progress], dict[str, Any]],
-) -> dict[str, Any]:
-    """The report of the server's build, or of one made here: where no server is given, or it can't and that is allowed."""
-    if server is not None:
-        from modelgpt_edge.server.client import ServerUnavailableError
-
-        try:
-            with progress_bar() as progress:
-                return remotely(server, progress)
-        except ServerUnavailableError as error:
-            if not fallback:
-                raise
-            click.echo(f"WARNING: NOT BUILT ON THE SERVER, building on this machine instead: {error}", err=True)
-    with progress_bar() as progress:
-        return locally(progress)
 
 
 def _dry_run(

@@ -28,6 +28,7 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     about = f"{architecture['size']} x {architecture['size']} pixels, {architecture['parameters']:,} parameters"
     made = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
     made += losses_told(generator, "log loss on held-out pictures")
+    files = f"its {'pictures are predictions.png and report.svg, its ' if measured else ''}story is MODEL_CARD.md"
     lines = [
         f"Requirement   {requirement['sentence']}",
         f"Classes       {classes_line(requirement['classes'])}; {requirement['label_because']}",
@@ -35,12 +36,12 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Architecture  {architecture['template']} {architecture['encoder']}: {about}",
         f"Generator     {made}",
         "",
-        *([scores_table(report, "pictures without names"), ""] if measured else []),
-        variants_table(report),
+        *([scores_table(report, "pictures without names", "picture"), ""] if measured else []),
+        variants_table(report, "picture"),
         "",
         f"Checks        {checks_line(report)}",
         *(f"Note          {clean(note, 500)}" for note in report["notes"]),
-        f"Package       {report['package']} in {report['seconds']:.1f} s; its story is MODEL_CARD.md",
+        f"Package       {report['package']} in {report['seconds']:.1f} s; {files}",
         f"Next          modelgpt-edge predict {shlex.quote(report['package'])} PICTURE.jpg",
     ]
     return "\n".join(lines)

@@ -123,8 +123,12 @@ def _finetuning(report: dict[str, Any]) -> list[str]:
     return [] if figures is None else [f"Fine-tuning   {finetuning_told(figures, classification)}"]
 
 
-def scores_table(report: dict[str, Any], linear: str) -> str:
-    """Scores of the model, of the linear one, whatever it is called, and of the baseline; with a line on each metric."""
+def scores_table(report: dict[str, Any], linear: str, unit: str = "row") -> str:
+    """Scores of the model, of the linear one, whatever it is called, and of the baseline; with a line on each metric.
+
+    Args:
+        unit: what is counted.
+    """
     score = report["score"]
     names = [score["metric"], *score["others"]]
     baseline = "always the commonest class" if score["metric"] == "accuracy" else "always the mean"
@@ -137,11 +141,15 @@ def scores_table(report: dict[str, Any], linear: str) -> str:
     head = ["model", f"{names[0]} [95 %]", *names[1:]]
     words = "\n".join(f"  {METRICS[n]}" for n in names)
     other = "" if report["linear"]["method"] == score["method"] else f"; the others by {report['linear']['method']}"
-    return f"{table(head, rows)}\n  this model measured by {score['method']}{other} ({score['rows']:,} rows)\n{words}"
+    return f"{table(head, rows)}\n  this model measured by {score['method']}{other} ({counted(score['rows'], unit)})\n{words}"
 
 
-def variants_table(report: dict[str, Any]) -> str:
-    """Every compiled form: its size, its time, what it loses, how it was checked and why it is kept."""
+def variants_table(report: dict[str, Any], unit: str = "row") -> str:
+    """Every compiled form: its size, its time, what it loses, how it was checked and why it is kept.
+
+    Args:
+        unit: what it runs on, one at a time: a row of a table, or a picture.
+    """
     rows = []
     for v in report["variants"]:
         latency = _row_cost(v)
@@ -150,13 +158,16 @@ def variants_table(report: dict[str, Any]) -> str:
         loss = "-" if v["loss"] is None else f"{max(0.0, v['loss']):.1%}"
         state = v["status"] if v["kept"] else "left out"
         rows.append([name, size(v["bytes"]), latency, agreement, loss, state, v["because"]])
-    text = table(["variant", "size", "one row", "agrees", "loss", "checked", "why"], rows, right=(1, 2, 3, 4))
-    words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"
+    text = table(["variant", "size", f"one {unit}", "agrees", "loss", "checked", "why"], rows, right=(1, 2, 3, 4))
+    words, loss = f"agrees: {unit}s with fp32's label", "accuracy"
+    if unit == "row":
+        words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"
+        loss = "accuracy (or R squared)"
     lines = [
         text,
-        "  one row: median time here, one thread, or instructions counted by the emulator",
+        f"  one {unit}: median time here, one thread, or instructions counted by the emulator",
         f"  {words}",
-        "  loss: how much accuracy (or R squared) on those rows is lost to fp32",
+        f"  loss: how much {loss} on those {unit}s is lost to fp32",
     ]
     return "\n".join(lines)
 

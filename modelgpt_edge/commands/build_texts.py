@@ -56,4 +56,5 @@ def classes_line(classes: list[str]) -> str:
 def _generator(report: dict[str, Any]) -> str:
     generator = report["generator"]
     text = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
-    return text + losses_told(generator, "log loss on held-out texts")
+    usual = f" (too few to choose by: {generator['name']} is usual)" if generator["chosen_by"] == "usual" else ""
+    return text + losses_told(generator, "smoothed log loss on held-out texts") + usual

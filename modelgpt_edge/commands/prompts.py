@@ -20,8 +20,7 @@ def prompts_text(request: Request) -> str:
     """
     from modelgpt_edge.looking import look
     from modelgpt_edge.requirement.drivers.opening import CURE, open_driver
-    from modelgpt_edge.requirement.drivers.prompt import ask_sentence
-    from modelgpt_edge.requirement.drivers.write import questions
+    from modelgpt_edge.requirement.drivers.write import questions, text_questions
     from modelgpt_edge.requirement.text_rules import write_text_requirement
 
     if open_driver(request.driver) is None:
@@ -30,7 +29,7 @@ def prompts_text(request: Request) -> str:
     looked = look(request)
     if looked.texts is not None or looked.profile is None:
         requirement = write_text_requirement(request, looked.texts, looked.profile)
-        asked: tuple[Question, ...] = (ask_sentence(request, looked.profile, requirement),)
+        asked: tuple[Question, ...] = text_questions(request, looked.profile, requirement)
     else:
         asked = questions(request, looked.profile)
     parts = []

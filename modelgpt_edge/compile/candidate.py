@@ -14,17 +14,25 @@ from modelgpt_edge.data.table import Rows
 from modelgpt_edge.gate import Hop
 
 ROWS = 2_000
+# Where nobody labelled the rows, those count whose likeliest class is so many times as likely as the next: nearer than that
+# there is no label to lose. An encoder in int8 moves the odds of texts far from its training about as much.
+CLEAR = 2.0
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Rows that candidates are measured on: packed inputs, the reference's outputs and the labels."""
+    """Rows that candidates are measured on: packed inputs, the reference's outputs and the labels.
+
+    Attributes:
+        labelled: whether the labels are the user's; if not they are what the reference says, and tell nothing of accuracy.
+    """
 
     numbers: Floats
     codes: Ints
     encoded: Floats
     outputs: Floats
     labels: NDArray[Any]
+    labelled: bool = True
 
     @staticmethod
     def of(child: Child, rows: Rows) -> Probe:
@@ -36,10 +44,31 @@ class Probe:
 
     def first(self, rows: int) -> Probe:
         """The first rows of these."""
-        return Probe(self.numbers[:rows], self.codes[:rows], self.encoded[:rows], self.outputs[:rows], self.labels[:rows])
+        return Probe(
+            self.numbers[:rows],
+            self.codes[:rows],
+            self.encoded[:rows],
+            self.outputs[:rows],
+            self.labels[:rows],
+            self.labelled,
+        )
 
-    def accuracy(self, outputs: Floats) -> float:
-        """Share of these rows whose class is right, or R squared of values."""
+    def agreement(self, outputs: Floats) -> float | None:
+        """Share of these rows with the reference's label; of clear ones where nobody labelled them.
+
+        None for values, and where no row counts.
+        """
+        if self.outputs.shape[1] < 2:
+            return None
+        best = np.sort(self.outputs, axis=1)
+        counted = best[:, -1] >= (1.0 if self.labelled else CLEAR) * best[:, -2]
+        same = outputs.argmax(1) == self.outputs.argmax(1)
+        return float(same[counted].mean()) if counted.any() else None
+
+    def accuracy(self, outputs: Floats) -> float | None:
+        """Share of these rows whose class is right, or R squared of values; None where nobody labelled them."""
+        if not self.labelled:
+            return None
         if outputs.shape[1] > 1:
             return float((outputs.argmax(1) == self.labels).mean())
         spread = float(((self.labels - self.labels.mean()) ** 2).sum()) or 1.0
@@ -56,7 +85,8 @@ class Candidate:
         files: contents by file name.
         facts: what the backend measured, such as ``flash_bytes``; profile: of one row, where that counts.
         training_accuracy: on the table's own rows, or R squared for regression; loss: how much less than the reference's.
-        agreement: share of those rows with the reference's label; None for regression. All three None where it never ran.
+            None where nobody labelled the rows.
+        agreement: as `Probe.agreement` has it. All three None where it never ran.
         hop: the numeric gate's verdict; None where it never ran.
         kept: whether it is in the package, and why, in `because`.
     """
@@ -115,8 +145,3 @@ class Candidate:
             "because": self.because,
             "relative_rms": None if self.hop is None else self.hop.relative_rms,
         }
-
-
-def agreement(outputs: Floats, reference: Floats) -> float | None:
-    """Share of rows (N, K) with the reference's label; None for values (N, 1)."""
-    return float(np.mean(outputs.argmax(1) == reference.argmax(1))) if reference.shape[1] > 1 else None

@@ -125,6 +125,7 @@ def _require_accelerator(target: Target, candidates: list[Candidate]) -> None:
             where="budget",
             seen=smallest.because,
             cure=f"The smallest, {smallest.precision}, takes {smallest.bytes:,} bytes: raise the limit.",
+            reason=f"{smallest.backend} {smallest.precision} is {smallest.because}",
         )
 
 

@@ -113,8 +113,16 @@ def within(
             where="budget",
             seen=", ".join(f"{limit:,} {unit}" for unit, limit in limits if limit is not None),
             cure=_cure(candidates, over),
+            reason=_reason(candidates, over),
         )
     return [replace(c, kept=True, because="the best that fits the budget") if c.path == fitting.path else c for c in checked]
+
+
+def _reason(candidates: list[Candidate], over: list[str]) -> str:
+    """What speaks against what comes nearest to the budget."""
+    closest = _closest(candidates, over)
+    why = over[candidates.index(closest)]
+    return f"{closest.backend} {closest.precision} {f'is {why}' if why else _fault(closest) or 'was left out'}"
 
 
 def _cure(candidates: list[Candidate], over: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from modelgpt_edge.child import Ints
-from modelgpt_edge.compile.candidate import Candidate, Probe, agreement
+from modelgpt_edge.compile.candidate import Candidate, Probe
 from modelgpt_edge.compile.selection import keep_best
 from modelgpt_edge.compile.source import Compilable
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
@@ -118,7 +118,7 @@ def measure(
                 profile = backend.profile(files, target, probe.numbers, probe.codes)
             except TargetUnavailableError:
                 profile = {}  # an emulator's clock tells nothing
-    accuracy = probe.accuracy(outputs)
+    accuracy, whole = probe.accuracy(outputs), probe.accuracy(probe.outputs)
     hop = compare(
         f"{target.name} {backend.name} {precision}", golden.outputs, at, tolerance_of(precision, artefact.front), golden.unit
     )
@@ -133,8 +133,8 @@ def measure(
         facts=artefact.facts,
         profile=profile,
         training_accuracy=accuracy,
-        loss=probe.accuracy(probe.outputs) - accuracy,
-        agreement=agreement(outputs, probe.outputs),
+        loss=None if accuracy is None or whole is None else whole - accuracy,
+        agreement=probe.agreement(outputs),
         hop=hop,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from modelgpt_edge.pictures.read import Picture
 
 NAME = "the pictures"
 _CURE = (
-    'Give pairs of a picture and its label, or a dict such as {"cat": [...], "dog": [...]}; '
+    'Give pairs of a picture and its label, pictures and labels as (X, y), or a dict such as {"cat": [...], "dog": [...]}; '
     "a picture is a path, bytes, a Pillow image or an array (height, width, channels)."
 )
 
@@ -24,18 +25,20 @@ def open_picture_memory(source: object, labelled: bool) -> PictureSet:
     """Pictures in memory as a set; classes are dropped where not `labelled`.
 
     Args:
-        source: a dict of class and pictures, or pairs of picture and label; where not `labelled` also pictures alone: one, a
-            list of them, or an array (N, H, W) or (N, H, W, C).
+        source: a dict of class and pictures, pairs of picture and label, or N pictures and as many labels in a pair; where not
+            `labelled` also pictures alone: one, a list of them, or an array (N, H, W) or (N, H, W, C).
 
     Raises:
         InputError: it is something else, or holds no picture.
     """
     if isinstance(source, Mapping):
         entries = tuple(_of_classes(source))
+    elif is_columns(source):
+        entries = tuple(_of_columns(*source))
     elif is_pairs(source):
         entries = tuple(_of_pairs(source))
     else:
-        entries = tuple(_entry(f"picture {place}", None, item) for place, item in enumerate(_several(source, NAME), 1))
+        entries = tuple(picture_entry(f"picture {place}", None, item) for place, item in enumerate(_several(source, NAME), 1))
     if not entries:
         raise InputError("there are no pictures", where=NAME, cure=_CURE)
     if not labelled:
@@ -45,6 +48,20 @@ def open_picture_memory(source: object, labelled: bool) -> PictureSet:
         raise InputError("these pictures have no classes", where=NAME, cure=_CURE)
     left = len(entries) - len(known)
     return PictureSet(NAME, known, (f"Left out for want of a label: {left:,} of {len(entries):,} pictures.",) if left else ())
+
+
+def is_columns(source: object) -> TypeGuard[Sequence[Any]]:
+    """Whether this is a pair (X, y) of pictures and labels: an array or a list of pictures, and a list or array of words."""
+    if not isinstance(source, (list, tuple)) or len(source) != 2:
+        return False
+    pictures, labels = source
+    if not isinstance(labels, (list, tuple)) and not (isinstance(labels, np.ndarray) and labels.ndim == 1):
+        return False
+    if any(is_picture(label) for label in labels):
+        return False
+    if isinstance(pictures, np.ndarray) and pictures.dtype != object:
+        return pictures.ndim >= 3
+    return isinstance(pictures, (list, tuple, np.ndarray)) and len(pictures) > 0 and all(map(is_picture, pictures))
 
 
 def is_pairs(source: object) -> bool:
@@ -75,7 +92,15 @@ def _of_classes(source: Mapping[Any, Any]) -> Iterator[PictureEntry]:
             cure = "Give pictures of it, or leave it out; a class without pictures can be named by `classes`."
             raise InputError("a class has no pictures", where=NAME, seen=word, cure=cure)
         for place, item in enumerate(pictures, 1):
-            yield _entry(f"{word}, picture {place}", word, item)
+            yield picture_entry(f"{word}, picture {place}", word, item)
+
+
+def _of_columns(pictures: Any, labels: Any) -> Iterator[PictureEntry]:
+    if len(pictures) != len(labels):
+        seen = f"{len(pictures):,} pictures, {len(labels):,} labels"
+        raise InputError("there isn't one label for each picture", where=NAME, seen=seen, cure="Give as many of both.")
+    for place, (item, word) in enumerate(zip(pictures, label_words(list(labels))), 1):
+        yield picture_entry(f"picture {place}", word, item)
 
 
 def _of_pairs(source: Any) -> Iterator[PictureEntry]:
@@ -84,7 +109,7 @@ def _of_pairs(source: Any) -> Iterator[PictureEntry]:
         raise InputError("this is no pair of a picture and a label", where=f"{NAME}, item {odd + 1}", cure=_CURE)
     labels = label_words([pair[1] for pair in source])
     for place, (pair, word) in enumerate(zip(source, labels), 1):
-        yield _entry(f"picture {place}", word, pair[0])
+        yield picture_entry(f"picture {place}", word, pair[0])
 
 
 def _several(source: object, where: str) -> Sequence[Any] | NDArray[Any]:
@@ -99,10 +124,13 @@ def _several(source: object, where: str) -> Sequence[Any] | NDArray[Any]:
     raise InputError("these are no pictures", where=where, seen=type(source).__name__, cure=_CURE)
 
 
-def _entry(name: str, label: str | None, item: Any) -> PictureEntry:
-    if not is_picture(item) and not isinstance(item, str):
+def picture_entry(name: str, label: str | None, item: Any) -> PictureEntry:
+    """A picture that the caller holds; a path is called by itself. InputError where it is no picture by the look of it."""
+    if isinstance(item, (str, os.PathLike)):
+        return PictureEntry(os.fsdecode(item), label, partial(_given, item))
+    if not is_picture(item):
         raise InputError("this is no picture", where=name, seen=type(item).__name__, cure=_CURE)
-    return PictureEntry(name if not isinstance(item, str) else item, label, partial(_given, item))
+    return PictureEntry(name, label, partial(_given, item))
 
 
 def _given(item: Picture) -> Picture:

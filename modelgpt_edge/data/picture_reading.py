@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.data.picture_duplicates import duplicate_notes
+from modelgpt_edge.data.picture_faults import left_out, refuse_too_many
 from modelgpt_edge.data.picture_sampling import sample_by_class
 from modelgpt_edge.data.picture_set import PictureEntry, PictureSet
 from modelgpt_edge.errors import InputError
@@ -22,10 +23,7 @@ Progress = Callable[[str, float], None]
 
 # At 224 pixels a side these hold 750 MB.
 MOST_PICTURES = 5_000
-# The share of pictures that may be unreadable; one always may.
-UNREADABLE = 0.05
 MOST_THREADS = 8
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,10 @@ def read_set(
     if failed:
         kept = [place for place in range(len(entries)) if place not in failed]
         _refuse_lost(source.name, entries, kept)
-        told = [f"{entries[place].name} ({failed[place].what})" for place in sorted(failed)]
-        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        notes.append(f"Left out, unreadable: {', '.join(told[:_SHOWN])}{more}.")
         pictures = pictures[kept]
         digests = [digests[place] for place in kept]
     skipped = tuple((entries[place].name, failed[place].what) for place in sorted(failed))
+    notes += left_out(skipped)
     entries = [entry for place, entry in enumerate(entries) if place not in failed]
     places: dict[str | None, int] = {name: place for place, name in enumerate(order)}
     labels = np.array([places.get(entry.label, -1) for entry in entries], np.int32)
@@ -108,7 +104,6 @@ def _read(
         digests[place] = hashlib.sha256(pictures[place].tobytes()).digest()
         return None
 
-    allowed = max(1, int(UNREADABLE * len(entries)))
     progress("reading pictures", 0)
     pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
     try:
@@ -117,21 +112,11 @@ def _read(
             error = future.result()
             if error is not None:
                 failed[place] = error
-                if len(failed) > allowed or len(entries) == 1:
-                    raise _too_many(name, len(entries), failed[min(failed)], allowed)
+                refuse_too_many(name, len(entries), list(failed.values()))
             progress("reading pictures", (place + 1) / len(entries))
     finally:
         pool.shutdown(cancel_futures=True)
     return pictures, digests, failed
-
-
-def _too_many(name: str, count: int, first: InputError, allowed: int) -> InputError:
-    if count == 1:
-        return first
-    what = f"more than {allowed:,} of {count:,} pictures cannot be read"
-    seen = f"{first.where}: {first.what}"
-    cure = f"Mend them or take them away; up to {UNREADABLE:.0%} may be unreadable."
-    return InputError(what, where=name, seen=seen, cure=cure)
 
 
 def _refuse_lost(name: str, entries: Sequence[PictureEntry], kept: Sequence[int]) -> None:

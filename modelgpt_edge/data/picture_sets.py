@@ -14,7 +14,7 @@ import numpy as np
 from modelgpt_edge.data.parquet import MAGIC as PARQUET
 from modelgpt_edge.data.picture_folders import open_picture_folder, walk
 from modelgpt_edge.data.picture_listing import Parts
-from modelgpt_edge.data.picture_memory import is_classes, is_pairs, open_picture_memory
+from modelgpt_edge.data.picture_memory import is_classes, is_columns, is_pairs, open_picture_memory
 from modelgpt_edge.data.picture_set import ENDINGS, PictureEntry, PictureSet, is_image, is_picture, is_picture_name
 from modelgpt_edge.data.picture_tables import exist, find_picture_column, open_picture_table
 from modelgpt_edge.data.picture_zips import is_zip, open_picture_zip
@@ -52,17 +52,20 @@ def open_pictures(source: object, label: str | None = None, picture: str | None 
     return open_picture_memory(source, labelled)
 
 
-def looks_like_pictures(source: object) -> bool:
+def looks_like_pictures(source: object, *, follow: bool = True) -> bool:
     """Whether a source is one of pictures, and not a table or texts; nothing is decoded, and no error is raised.
 
     A table is one where most cells of a column are paths of pictures, and one of the first is a file, or hardly anything stands
     beside that column.
+
+    Args:
+        follow: whether to see if files are there that a table names, which a table from somebody else mustn't cause.
     """
     try:
         if isinstance(source, (str, os.PathLike)):
-            return _path_looks(Path(os.fsdecode(source)).expanduser())
+            return _path_looks(Path(os.fsdecode(source)).expanduser(), follow)
         if _is_table(source):
-            return _table_looks(open_source(source), Path())
+            return _table_looks(open_source(source), Path() if follow else None)
     except (ModelgptEdgeError, OSError, ValueError):  # whoever reads it says what is wrong
         return False
     if isinstance(source, bytes):
@@ -70,7 +73,15 @@ def looks_like_pictures(source: object) -> bool:
     if isinstance(source, np.ndarray):
         return source.ndim >= 3
     several = isinstance(source, (list, tuple)) and bool(source) and is_picture(source[0])
-    return is_image(source) or several or is_pairs(source) or is_classes(source)
+    return is_image(source) or several or is_columns(source) or is_pairs(source) or is_classes(source)
+
+
+def is_table_of_pictures(source: object) -> bool:
+    """Whether a source of pictures is a table that lists them: its classes are a column, which has a name."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(os.fsdecode(source)).expanduser()
+        return not _is_folder(path) and _zip_of(path)[0] is None
+    return _is_table(source)
 
 
 def _open_path(path: Path, label: str | None, picture: str | None, labelled: bool) -> PictureSet:
@@ -114,7 +125,7 @@ def _is_table(source: object) -> bool:
     return isinstance(source, (list, tuple)) and bool(source) and isinstance(source[0], dict)
 
 
-def _path_looks(path: Path) -> bool:
+def _path_looks(path: Path, follow: bool) -> bool:
     if _is_folder(path):
         found = [parts for parts, is_folder in islice(walk(path), _LOOKED_AT) if not is_folder]
         tables = any(len(parts) == 1 and parts[0].lower().endswith(_TABLES) for parts in found)
@@ -123,7 +134,7 @@ def _path_looks(path: Path) -> bool:
         return True
     if is_picture_name(path.name):
         return path.is_file()
-    return _may_name_pictures(path) and _table_looks(open_source(path), path.parent)
+    return _may_name_pictures(path) and _table_looks(open_source(path), path.parent if follow else None)
 
 
 def _may_name_pictures(path: Path) -> bool:
@@ -141,7 +152,7 @@ def _may_name_pictures(path: Path) -> bool:
     return _NAMED.search(head.replace(b"\0", b"")) is not None  # without the zeros of UTF-16
 
 
-def _table_looks(source: Source, folder: Path) -> bool:
+def _table_looks(source: Source, folder: Path | None) -> bool:
     chunk: Chunk = next(iter(source.chunks()), {})
     column = find_picture_column(chunk)
     if column is None:

@@ -68,11 +68,17 @@ def find_picture_column(chunk: Chunk) -> str | None:
     return best if best is not None and shares[best] > 0.5 else None
 
 
-def exist(cells: Cells, folder: Path) -> bool | None:
-    """Whether any of the first pictures is where the table says; None where there is no path to try."""
+def exist(cells: Cells, folder: Path | None) -> bool | None:
+    """Whether any of the first pictures is where the table says; None where there is no path to try.
+
+    Args:
+        folder: where relative paths begin; None where no path of the table may be tried, and none counts as there.
+    """
     tried = [cell for cell in cells[: 5 * _TRIED] if isinstance(cell, str) and not _is_empty(cell)][:_TRIED]
     if not tried:
         return None
+    if folder is None:
+        return False
     try:
         return any(_path(cell, folder).is_file() for cell in tried)
     except (OSError, ValueError):

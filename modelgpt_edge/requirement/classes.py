@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from modelgpt_edge.data.class_order import class_order
 from modelgpt_edge.data.profile import ColumnProfile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.requirement.kind import mostly_numbers
-from modelgpt_edge.requirement.wording import shown
+from modelgpt_edge.requirement.wording import counted, shown, spoken
 
 MOST_CLASSES = 200
 
@@ -40,7 +41,28 @@ def find_classes(label: ColumnProfile) -> tuple[tuple[str, ...], tuple[str, ...]
     if len(counts) == 1:
         cure = "Add rows of another class, or pass another column by --label."
         raise InputError("there is one class only", where=where, seen=next(iter(counts)), cure=cure)
-    return class_order(counts), _rare(counts)
+    return class_order(counts), (*_alike(counts), *_rare(counts))
+
+
+def same_name(name: str) -> str:
+    """A class's name without what people vary in spelling it: case, blanks, and how accents are put together."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def _alike(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Notes on classes that are most likely one."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(counts):
+        groups.setdefault(same_name(name), []).append(name)
+    twice = [
+        spoken([f"{shown(name)} ({counted(counts[name], 'row')})" for name in group]) for group in groups.values() if group[1:]
+    ]
+    more = f"; and {len(twice) - 3} more" if len(twice) > 3 else ""
+    return (
+        (f"Labels that differ in case or blanks only: {'; '.join(twice[:3])}{more}. Spell them alike if you mean one class.",)
+        if twice
+        else ()
+    )
 
 
 def _rare(counts: Mapping[str, int]) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.requirement.classes import MOST_CLASSES
-from modelgpt_edge.requirement.wording import clean
+from modelgpt_edge.requirement.classes import MOST_CLASSES, same_name
+from modelgpt_edge.requirement.wording import clean, shown, spoken
 
 LONGEST_NAME, LONGEST_MEANING = 200, 2_000
 
@@ -41,11 +41,41 @@ def check_classes(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     return found
 
 
-def require_two(classes: Mapping[str, str]) -> None:
-    """InputError where there are too few classes to tell apart, or too many."""
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        cure = f"Name 2 to {MOST_CLASSES} classes, such as --classes 'refund,card lost,exchange rate'."
-        raise InputError("the classes can't be told apart", where="--classes", seen=list(classes)[:5], cure=cure)
+def require_two(classes: Mapping[str, str], such_as: str = "refund,card lost,exchange rate") -> None:
+    """InputError where there are too few classes to tell apart, or too many.
+
+    Args:
+        such_as: names to show what classes are.
+    """
+    if 2 <= len(classes) <= MOST_CLASSES:
+        return
+    cure = f"Name 2 to {MOST_CLASSES} classes, such as --classes '{such_as}'."
+    what = "there is no class" if not classes else "there is one class only"
+    if len(classes) > 1:
+        what = f"{len(classes):,} classes are more than the {MOST_CLASSES} that can be told apart"
+    raise InputError(what, where="--classes", seen=next(iter(classes), None), cure=cure)
+
+
+def spelled_as(
+    asked: Mapping[str, str], labels: Iterable[str], plain: Callable[[str], str] = same_name
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Classes that options name, by the names that data has for them where these differ in spelling only; and a note on those.
+
+    Args:
+        plain: a name without what may differ: case, blanks and how accents are put together where not given.
+    """
+    known: dict[str, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        known.setdefault(plain(label), []).append(label)
+    found, other = {}, []
+    for name, meaning in asked.items():
+        alike = known.get(plain(name), [])
+        own = alike[0] if len(alike) == 1 and alike[0] not in asked else name
+        found[own] = meaning
+        if own != name:
+            other.append(f"{shown(name)} as {shown(own)}")
+    more = f" and {len(other) - 5} more" if len(other) > 5 else ""
+    return found, (f"Named in options and spelled as the data has it: {spoken(other[:5])}{more}.",) if other else ()
 
 
 def _add(found: dict[str, str], option: str, name: str, meaning: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes_asked import require_two
 from modelgpt_edge.requirement.classified import classified
+from modelgpt_edge.requirement.picture_classes import SUCH_AS, near_misses, spelled_as_pictures
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
 from modelgpt_edge.schema import Column, Schema
@@ -17,8 +19,10 @@ IMAGE, LABEL = "image", "label"
 SHOWN_CLASSES = 4
 # Words by which people ask for a model of pictures, in the languages that the rules read limits in.
 SPOKEN = re.compile(
-    r"\b(pictures?|photos?|photographs?|images?|camera|webcam|snapshots?|bilder?n?|fotos?|kamera|image|caméra|im[aá]gen(es)?|"
-    r"c[aá]mara|fotografie|immagin[ei]|fotocamera)\b|图片|照片|图像|相机|摄像头",
+    r"\b(pictures?|pics?|photos?|photograph(s|y|ies?)?|images?|imagery|selfies?|snapshots?|screenshots?|thumbnails?|jpe?gs?|pngs?"
+    r"|x-?rays?|camera|webcam|((röntgen|ultraschall|satelliten|luft|wärme|produkt|mikroskop|einzel)-?)?bild(er|ern|es|s)?"
+    r"|[a-zäöüß]*fotos?|kamera|caméra|im[aá]gen(es)?|fotograf[ií]as?|c[aá]mara|fotografi[ae]|immagin[ei]|fotocamera)\b"
+    r"|图片|照片|图像|相机|摄像头|写真|画像",
     re.IGNORECASE,
 )
 
@@ -40,14 +44,16 @@ def write_picture_requirement(request: Request, found: Sequence[str], pictures: 
     if request.kind is not None and request.kind.strip().casefold() != "classification":
         cure = "Leave out --kind: pictures are told apart by classes."
         raise InputError("pictures are classified, nothing else", where="--kind", seen=request.kind, cure=cure)
-    without = [name for name in request.classes if name not in set(found)]
+    asked, told = spelled_as_pictures(request.classes, found)
+    request = replace(request, classes=asked)
+    without = [name for name in asked if name not in set(found)]
     every = (*found, *without)
-    require_two(dict.fromkeys(every, ""))
-    names = tuple(request.classes) if set(request.classes) == set(every) else every
-    told = []
+    require_two(dict.fromkeys(every, ""), SUCH_AS)
+    names = tuple(asked) if set(asked) == set(every) else every
     if without and found:
         known = spoken([shown(name) for name in without[:5]])
-        told.append(f"No picture of {known}{' and others' if len(without) > 5 else ''}: served by what the name says.")
+        some = f"No picture of {known}{' and others' if len(without) > 5 else ''}: served by what the name says."
+        told = (*told, some, *near_misses(without, found))
     schema = Schema(
         columns=(Column(IMAGE, "image", "pictures come in by this name"),),
         label=Column(LABEL, "category", "names of classes"),

@@ -24,7 +24,7 @@ class Requirement:
         mentioned_target: canonical name of the device that the task's text names, whether or not it is built for.
         notes: what the user should know of how the request was read, a sentence each.
         driver: what wrote the requirement: ``rules``, or the language model that something was taken from.
-        meanings: what classes mean, by name, where a language model told it.
+        meanings: what classes mean, by name, where the user or a language model told it.
     """
 
     sentence: str

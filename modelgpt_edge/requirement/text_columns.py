@@ -105,12 +105,25 @@ def _by_option(asked: Sequence[str], label: str | None, task: str, known: dict[s
         raise InputError("these are no text and no pair", where="--text", seen=list(asked), cure=cure)
     others = [c for name, c in known.items() if name not in asked]
     if not others:
-        cure = "Give a column of labels beside it, or --classes without --data."
-        raise InputError("there is no column but the text", where="--text", seen=asked[0], cure=cure)
+        raise no_labels(asked[0], "--text")
     found = find_label(label, task, list(known.values()) if label in asked else others)
     if found.profile.name in asked:
         raise InputError("a column can't be text and label", where="--text", seen=asked[0], cure="Name another by --label.")
     return TextColumns(tuple(Column(name, "text", "--text names it") for name in asked), found)
+
+
+def only_texts(profile: Profile) -> bool:
+    """Whether a file holds free text and nothing that could be a label."""
+    present = [c for c in profile.columns if c.present]
+    return bool(present) and all(_is_free(c) for c in present)
+
+
+def no_labels(seen: str, where: str) -> InputError:
+    """The error where there are texts alone."""
+    cure = (
+        "Add a column of labels; or leave out --data: with --classes the names make a model, to which such texts add nothing."
+    )
+    return InputError("these texts have no labels", where=where, seen=seen, cure=cure)
 
 
 def _is_free(column: ColumnProfile) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes import find_classes
-from modelgpt_edge.requirement.classes_asked import require_two
+from modelgpt_edge.requirement.classes_asked import require_two, spelled_as
 from modelgpt_edge.requirement.classified import classified
 from modelgpt_edge.requirement.kind import FEW_VALUES, mostly_numbers
 from modelgpt_edge.requirement.none_labels import with_none_labels
@@ -53,6 +54,8 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
         if not label.many:
             label, none_notes = with_none_labels(label, profile.sample[label.name], classes)
             notes += none_notes
+        classes, spelled_notes = spelled_as(classes, label.counts)
+        request, notes = replace(request, classes=classes), [*notes, *spelled_notes]
         names, class_notes = _classes(classes, label, len(found.texts))
         notes += [*found.notes, *found.label.notes, *class_notes]
         used = {found.label.profile.name, *(c.name for c in found.texts)}

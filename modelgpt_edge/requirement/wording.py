@@ -32,6 +32,12 @@ def spoken(items: Sequence[str], last: str = "and") -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
+def spoken_name(name: str) -> str:
+    """A class's name as one would say it: ``card_arrival`` and ``cardArrival`` become "card arrival"."""
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return " ".join(re.sub(r"[_\-/.]+", " ", split).split()) or name
+
+
 def search_text(text: str) -> str:
     """A task's text with one form for each character, in lower case, runs of white space as one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

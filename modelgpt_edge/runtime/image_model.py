@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats
+from modelgpt_edge.data.picture_faults import left_out, refuse_too_many
+from modelgpt_edge.data.picture_memory import picture_entry
+from modelgpt_edge.data.picture_set import PictureEntry, is_picture
 from modelgpt_edge.data.picture_sets import open_pictures
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.golden import Golden
@@ -21,6 +24,8 @@ from modelgpt_edge.targets.backend import Executor
 
 # Pictures that are read before they are run: memory stays the same however many there are.
 AT_ONCE = 64
+# Unreadable pictures that are named one by one.
+NAMED = 20
 
 
 class PictureModel(Model):
@@ -44,32 +49,53 @@ class PictureModel(Model):
         """Outputs (N, K) of pictures (N, S, S, 3) of the model's size."""
         return self._executor.run(np.zeros((len(pictures), 0), np.float32), pictures)
 
-    def run_each(self, sources: Iterable[Any]) -> Floats:
-        """Outputs (N, K) of pictures one after the other, each as `read_picture` takes it."""
-        found: list[Floats] = []
-        waiting: list[NDArray[np.uint8]] = []
-        for source in sources:
-            waiting.append(read_picture(source, self.size))
-            if len(waiting) == AT_ONCE:
-                found.append(self.run_pictures(np.stack(waiting)))
-                waiting = []
-        if waiting:
-            found.append(self.run_pictures(np.stack(waiting)))
-        if not found:
-            raise InputError("there is no picture", where="predict", cure="Give at least one.")
+    def run_each(self, pictures: Iterable[NDArray[np.uint8]]) -> Floats:
+        """Outputs (N, K) of pictures (S, S, 3) of the model's size, some at a time as they come; N may be 0."""
+        found = [np.empty((0, len(self.classes)), np.float32)]
+        coming = iter(pictures)
+        while some := list(islice(coming, AT_ONCE)):
+            found.append(self.run_pictures(np.stack(some)))
         return np.concatenate(found)
 
     def run_file(self, path: str) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-        """Outputs of a picture, or of all in a folder, a zip or a table of paths, notes on those, and their names."""
+        """Outputs of a picture, or of all in a folder, a zip or a table of paths, notes on those, and their names.
+
+        Pictures that can't be read are left out, and the notes name them. InputError where they are too many.
+        """
         found = open_pictures(path, labelled=False)
-        return self.run_each(entry.content() for entry in found.entries), found.notes, tuple(e.name for e in found.entries)
+        failed: list[InputError] = []
+        left: list[tuple[str, str]] = []
+        names: list[str] = []
+
+        def read() -> Iterator[NDArray[np.uint8]]:
+            for entry in found.entries:
+                try:
+                    picture = self._read(entry)
+                except InputError as error:
+                    failed.append(error)
+                    left.append((entry.name, error.what))
+                    refuse_too_many(found.name, len(found.entries), failed)
+                else:
+                    names.append(entry.name)
+                    yield picture
+
+        outputs = self.run_each(read())
+        return outputs, (*found.notes, *left_out(left, NAMED)), tuple(names)
 
     def _outputs(self, rows: Any) -> Floats:
-        """Outputs of a picture, of several in a list, of those in a folder, zip or table, or of arrays (N, H, W, 3)."""
-        if isinstance(rows, (str, os.PathLike)):
-            return self.run_file(os.fspath(rows))[0]
-        if isinstance(rows, np.ndarray) and rows.ndim == 4:
-            rows = list(rows)
-        if isinstance(rows, (list, tuple)):
-            return self.run_each(rows)
-        return self.run_each([rows])
+        """Outputs of a picture, of several in a list or as they come, of those in a folder, zip or table, or of arrays.
+
+        An array is (N, H, W) or (N, H, W, C). Every picture is answered: InputError where one can't be read.
+        """
+        entries: Iterable[PictureEntry]
+        if isinstance(rows, Iterator) and not is_picture(rows):  # an open file, which is a picture, comes by lines
+            entries = (picture_entry(f"picture {place}", None, row) for place, row in enumerate(rows, 1))
+        else:
+            entries = open_pictures(rows, labelled=False).entries
+        outputs = self.run_each(map(self._read, entries))
+        if not len(outputs):
+            raise InputError("there is no picture", where="predict", cure="Give at least one.")
+        return outputs
+
+    def _read(self, entry: PictureEntry) -> NDArray[np.uint8]:
+        return read_picture(entry.content(), self.size, entry.name)

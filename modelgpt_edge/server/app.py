@@ -6,7 +6,6 @@ neither. Bodies are read as streams, so they aren't declared to FastAPI; the Ope
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from modelgpt_edge.server.auth import require_own_page, require_token
 from modelgpt_edge.server.building import build, package
 from modelgpt_edge.server.errors import RequestError, error_json, status_of
 from modelgpt_edge.server.launches import Emitter
+from modelgpt_edge.server.listing import Listing
 from modelgpt_edge.server.metrics import CONTENT_TYPE, Metrics
 from modelgpt_edge.server.page import HEADERS, page
 from modelgpt_edge.server.parameters import parameters
@@ -49,6 +49,7 @@ def create_app(settings: Settings, emitter: Emitter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        app.state.listing = Listing()
         service = app.state.service = Service(settings, emitter)
         await service.start()
         try:
@@ -79,6 +80,7 @@ def _add_routes(app: FastAPI) -> None:
     guarded, rows = [Depends(_guard)], '-H "Content-Type: text/csv" --data-binary @rows.csv'
     app.get("/docs", include_in_schema=False)(_docs)
     app.get("/healthz", response_description="weights can be emitted", openapi_extra=openapi.sample("", "/healthz"))(_healthz)
+    app.head("/healthz", include_in_schema=False)(_healthz)  # which some load balancers ask
     app.get(
         "/metrics",
         dependencies=guarded,
@@ -107,8 +109,11 @@ def _add_routes(app: FastAPI) -> None:
         "/v1/build",
         dependencies=guarded,
         response_class=Response,
-        openapi_extra=openapi.body({**openapi.ROWS, bodies.MULTIPART: openapi.FORM})
-        | openapi.sample(f"{rows} -o churn.tar", "/v1/build?task=predict+churn&target=jetson"),
+        openapi_extra=openapi.body({**openapi.ROWS, bodies.MULTIPART: openapi.FORM}, required=False)
+        | openapi.samples(
+            (f"{rows} -o churn.tar", "/v1/build?task=predict+churn&target=jetson"),
+            ("-X POST -o support.tar", "/v1/build?task=sort+questions&classes=refund,card+lost"),
+        ),
         responses=openapi.gives("the package, or its events", bodies.TAR, "text/event-stream"),
     )(build)
     app.get(
@@ -155,32 +160,25 @@ async def _metrics(request: Request) -> Response:
 
 
 async def _targets(request: Request) -> Response:
-    """Devices that can be built for, and how each is checked on this server."""
-    return JSONResponse(await asyncio.to_thread(_described))
-
-
-def _described() -> list[dict[str, object]]:
-    from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
-    from modelgpt_edge.targets.listing import described
-    from modelgpt_edge.targets.registry import list_targets
-
-    backends, emulators = ({name: p.probe() for name, p in known.items()} for known in (BACKENDS, EMULATORS))
-    return described(list_targets(), backends, emulators)
+    """Devices that can be built for, and how each is checked on this server; looked at anew after a minute."""
+    listing: Listing = request.app.state.listing
+    return JSONResponse(await listing.told())
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
     """Any error as its JSON."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=HUNG_UP)
+    headers: dict[str, str] = {}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         where = str(first["loc"][-1])
         error = RequestError(422, f"an option can't be used: {first['msg']}", where=where, seen=first.get("input"), close=True)
     elif isinstance(error, HTTPException):
-        error = RequestError(error.status_code, error.detail, where=request.url.path, cure="See /docs for the routes.")
+        headers |= error.headers or {}  # which methods there are instead
+        error = _no_route(request, error)
     elif not isinstance(error, ModelgptEdgeError):  # the last resort: it is logged, and told without what it says
         error = RequestError(500, "an internal error", where="server", cure="Report it, with the request.", close=True)
-    headers = {}
     if isinstance(error, RequestError):
         if error.retry_after is not None:
             headers["Retry-After"] = str(error.retry_after)
@@ -189,6 +187,16 @@ async def _on_error(request: Request, error: Exception) -> Response:
         if error.status == 408 or (error.close and not _short(request)):
             headers["Connection"] = "close"
     return JSONResponse(error_json(error), status_of(error), headers)
+
+
+def _no_route(request: Request, error: HTTPException) -> RequestError:
+    """What the framework found no answer to, in our own words."""
+    allowed, where = (error.headers or {}).get("Allow"), request.url.path
+    if allowed is not None:
+        what, cure = "this route doesn't take this method", f"Use {allowed}."
+        return RequestError(error.status_code, what, where=where, seen=request.method, cure=cure)
+    what = "there is no such route" if error.status_code == 404 else error.detail
+    return RequestError(error.status_code, what, where=where, cure="See /docs for the routes.")
 
 
 def _short(request: Request) -> bool:

@@ -136,7 +136,7 @@ async def save_rows(request: Request, folder: Path, limits: UploadLimits, count:
     elif kind == BYTES and name.lower().endswith(ENDINGS):
         ending = ""
     else:
-        raise wrong_type(kind, [*ROWS, SAFETENSORS, f"{BYTES} with a file name"])
+        raise wrong_type(request, [*ROWS, SAFETENSORS, f"{BYTES} with a file name"])
     return await _save(request, folder / _file_name(name, ending or Path(name).suffix), "", kind, limits, count)
 
 
@@ -154,7 +154,7 @@ async def _save(
             file.write(chunk)
             size += len(chunk)
     if not size:
-        raise RequestError(400, "the body is empty", where="body", cure="Send the rows as the request's body.")
+        raise _empty()
     return Upload(name, path, kind)
 
 
@@ -242,12 +242,18 @@ class _Parts:
         self.ended = True
 
 
-def wrong_type(kind: str, known: list[str]) -> RequestError:
-    """The error for a body of a type that isn't taken."""
-    cure = f"Send the header Content-Type: {', '.join(known[:-1])} or {known[-1]}."
+def wrong_type(request: Request, known: list[str]) -> RequestError:
+    """The error for a body of a type that isn't taken, or for no body, whose type says nothing."""
+    if not has_body(request):
+        return _empty()
+    kind, cure = content_type(request), f"Send the header Content-Type: {', '.join(known[:-1])} or {known[-1]}."
     return RequestError(
         415, "a body of this type isn't taken", where="Content-Type", seen=kind or "none", cure=cure, close=True
     )
+
+
+def _empty() -> RequestError:
+    return RequestError(400, "the body is empty", where="body", cure="Send the rows as the request's body.")
 
 
 def _named(request: Request) -> str:

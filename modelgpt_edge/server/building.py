@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from modelgpt_edge.errors import ModelgptEdgeError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.requirement.classes_asked import read_classes
 from modelgpt_edge.requirement.option_quantities import read_bytes, read_latency, read_seconds
 from modelgpt_edge.server import archive, bodies
 from modelgpt_edge.server.disk import writing
@@ -24,6 +25,7 @@ from modelgpt_edge.server.jobs import BuildJob, Done, Refused, Result
 from modelgpt_edge.server.packages import NAME
 from modelgpt_edge.server.requests import gone, service_of, upload_limits, while_here
 from modelgpt_edge.server.service import Service
+from modelgpt_edge.server.text_options import require_modality
 
 
 async def build(
@@ -33,33 +35,64 @@ async def build(
     kind: Annotated[
         str | None, Query(description="classification or regression; told from task and label where not given.")
     ] = None,
+    modality: Annotated[str | None, Query(description="table or text; told from the data where not given.")] = None,
+    classes: Annotated[
+        str | None, Query(description="Of texts: names of classes between commas, which are enough without rows.")
+    ] = None,
+    described: Annotated[
+        Sequence[str],
+        Query(alias="class", description="Of texts: a class and what it means, `name: meaning`; may be repeated."),
+    ] = (),
+    text: Annotated[
+        Sequence[str], Query(description="Of texts: the column that holds them, or the two of a pair; found where not given.")
+    ] = (),
     target: Annotated[Sequence[str], Query(description="Device to build for, may be repeated.")] = (),
     backend: Annotated[Sequence[str], Query(description="Backend to compile by, may be repeated.")] = (),
     max_latency: Annotated[str | None, Query(description="Longest one row may take, such as 5ms.")] = None,
     max_flash: Annotated[str | None, Query(description="Most bytes the model may take on the device, such as 64kB.")] = None,
     max_ram: Annotated[str | None, Query(description="Most working memory it may take, such as 16kB.")] = None,
     draws: Annotated[int, Query(description="Draws of hidden units, 1, 2 or 4: fewer are quicker.")] = 4,
-    generator: Annotated[str | None, Query(description="floor, linear or trained, to overrule the guard.")] = None,
+    generator: Annotated[
+        str | None, Query(description="floor, linear or trained, to overrule the guard; of texts words, linear, floor or lora.")
+    ] = None,
     finetune: Annotated[str, Query(description="Seconds to fine-tune the model for.")] = "0",
     seed: Annotated[int, Query(description="Seed of every random draw.")] = 0,
 ) -> Response:
-    """A checked and compiled package from labelled rows.
+    """A checked and compiled package from labelled rows or texts, or from names of classes of texts alone.
 
-    The body is rows, or a form with a file `data` and perhaps a file `test`. With `Accept: text/event-stream` come events
-    `progress` {stage, share}, then `package` {id, url, sha256, bytes, report}, or `error`; else the package as a tar.
+    The body is rows, or a form with a file `data` and perhaps a file `test`; with names of classes there needn't be any.
+    With `Accept: text/event-stream` come events `progress` {stage, share}, then `package` {id, url, sha256, bytes, report}, or
+    `error`; else the package as a tar.
     """
     service = service_of(request)
     service.require_builder()
+    require_modality(modality)
+    named = read_classes(classes, described)
     budget = Limits(
         read_latency("max_latency", max_latency), read_bytes("max_flash", max_flash), read_bytes("max_ram", max_ram)
     )
     seconds = read_seconds("finetune", finetune)
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(service.upload())
-        data, test = await _tables(request, folder, service)
+        data, test = await _tables(request, folder, service, bool(named))
         identity, out = service.packages.place()
         job = BuildJob(
-            data, out, task, label, kind, tuple(target), tuple(backend), test, draws, generator, seconds, seed, budget
+            data,
+            out,
+            task,
+            label,
+            kind,
+            targets=tuple(target),
+            backends=tuple(backend),
+            test=test,
+            draws=draws,
+            generator=generator,
+            finetune=seconds,
+            seed=seed,
+            limits=budget,
+            classes=named,
+            texts=tuple(text),
+            modality=modality,
         )
         told = Told()
         # The build owns its files, whatever becomes of the client.
@@ -76,19 +109,21 @@ async def build(
     return await _sent(service, identity)
 
 
-async def _tables(request: Request, folder: Path, service: Service) -> tuple[Path, Path | None]:
-    """Files of the rows, and of test rows where there are any."""
+async def _tables(request: Request, folder: Path, service: Service, named: bool) -> tuple[Path | None, Path | None]:
+    """Files of the rows, which needn't be there where classes are named, and of test rows where there are any."""
+    if named and not bodies.has_body(request):
+        return None, None
     limits, count = upload_limits(service), service.metrics.received.inc
     if bodies.content_type(request) != bodies.MULTIPART:
         upload = await bodies.save_rows(request, folder, limits, count)
         if upload.type == bodies.SAFETENSORS:
-            raise bodies.wrong_type(upload.type, [*bodies.ROWS, bodies.MULTIPART])
+            raise bodies.wrong_type(request, [*bodies.ROWS, bodies.MULTIPART])
         return upload.path, None
     parts = {upload.name: upload.path for upload in await bodies.save_parts(request, folder, limits, count, 2)}
-    if "data" not in parts or set(parts) - {"data", "test"}:
+    if not (named or "data" in parts) or set(parts) - {"data", "test"}:
         cure = "Send a file `data`, and perhaps a file `test`."
         raise RequestError(400, "the form has other parts than are wanted", where="body", seen=sorted(parts), cure=cure)
-    return parts["data"], parts.get("test")
+    return parts.get("data"), parts.get("test")
 
 
 async def _built(

@@ -1,4 +1,4 @@
-"""`build --server`: the rows go to a server, its progress comes back, and the package is checked before it is put in place.
+"""`build --server`: rows or texts go to a server, progress comes back, and the package is checked before it is put in place.
 
 The standard library alone: a client installs nothing more than a device does.
 """
@@ -65,8 +65,7 @@ class Server:
 def build_remotely(
     server: Server,
     options: Mapping[str, str | int | Sequence[str] | None],
-    data: Path,
-    test: Path | None,
+    files: Mapping[str, Path],
     out: Path,
     force: bool,
     progress: Progress,
@@ -74,7 +73,7 @@ def build_remotely(
     """Build on a server, and write the package here as a local build does.
 
     Args:
-        options: of the route ``/v1/build``, by name.
+        options: of the route ``/v1/build``, by name; files: ``data`` and ``test``, of which neither need be there.
 
     Returns:
         The report, as `build` gives it.
@@ -86,10 +85,10 @@ def build_remotely(
     check_place(out, force)
     given = {name: value for name, value in options.items() if value is not None}
     query = urlencode(given, doseq=True)
-    files = {"data": data} if test is None else {"data": data, "test": test}
+    form = _Form(files) if files else None
     progress("uploading", 0)
     built: dict[str, Any] = {}
-    response = _post(server, f"/v1/build?{query}", files)
+    response = _post(server, f"/v1/build?{query}", form)
     for kind, values in _events(server, response):
         if kind == "progress":
             progress(f"{values['stage']}", values["share"])
@@ -117,10 +116,11 @@ def _install(tar: bytes, out: Path, force: bool) -> None:
     write_package(out, files, force)
 
 
-def _post(server: Server, path: str, files: Mapping[str, Path]) -> HTTPResponse:
-    form = _Form(files)
-    headers = {"Content-Type": form.type, "Content-Length": str(form.length), "Accept": "text/event-stream"}
-    return _ask(server, "POST", path, headers, iter(form))
+def _post(server: Server, path: str, form: _Form | None) -> HTTPResponse:
+    headers = {"Accept": "text/event-stream"}
+    if form is not None:
+        headers |= {"Content-Type": form.type, "Content-Length": str(form.length)}
+    return _ask(server, "POST", path, headers, None if form is None else iter(form))
 
 
 def _fetch(server: Server, path: str, checksum: str) -> bytes:

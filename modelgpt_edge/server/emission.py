@@ -37,8 +37,9 @@ from modelgpt_edge.requirement.rules import write_requirement
 from modelgpt_edge.requirement.text_columns import find_texts
 from modelgpt_edge.runtime.opening import open_package
 from modelgpt_edge.server.disk import disk_full, is_full
-from modelgpt_edge.server.errors import error_json, status_of
+from modelgpt_edge.server.errors import error_json, no_pictures, status_of
 from modelgpt_edge.server.jobs import BuildJob, Done, Job, ProfileJob, RefitJob, Refused, Result, RowsJob, TextsJob
+from modelgpt_edge.server.memory import says_short
 from modelgpt_edge.server.steps import Begin, Finish, Packed
 
 Tell = Callable[[str, float], None]
@@ -62,6 +63,8 @@ def do(job: Job | Begin | Finish, tell: Tell = lambda stage, share: None) -> Res
             return emit_texts(asked, job)
         return _emit(asked, job)
     except ModelgptEdgeError as error:
+        if says_short(error):
+            raise MemoryError from error
         told = disk_full() if is_full(error.__cause__) else error
         return Refused(status_of(told), error_json(told), isinstance(asked, RefitJob) and isinstance(error, PackageError))
     except MemoryError:
@@ -69,6 +72,8 @@ def do(job: Job | Begin | Finish, tell: Tell = lambda stage, share: None) -> Res
     except np.linalg.LinAlgError as error:
         return _failed(f"the weights can't be solved: {error}", "Check the rows for extreme values.")
     except Exception as error:  # the last resort: one request's fault must not take the worker with it
+        if says_short(error):
+            raise MemoryError from error
         if is_full(error):
             return Refused(disk_full().status, error_json(disk_full()))
         return _failed(f"an internal error: {type(error).__name__}: {error}", "Report it, with the request.")
@@ -216,13 +221,21 @@ def _refit(job: RefitJob) -> tuple[Child | Begun, dict[str, Any]]:
 
 
 def _build(job: BuildJob, tell: Tell) -> Done:
+    from modelgpt_edge.looking import about_pictures
     from modelgpt_edge.pipeline import build
 
+    asked = Request(job.task, job.data, classes=dict(job.classes), texts=job.texts, modality=job.modality)
+    if about_pictures(asked, follow=False):
+        raise no_pictures("task" if job.data is None else "data", job.task if job.data is None else job.data.name)
     built = build(
         job.task,
         job.data,
         label=job.label,
         kind=job.kind,
+        classes=dict(job.classes),
+        text=job.texts,
+        # Said in any case: where it isn't, files that an upload names are looked for. Rows or texts, the data still tells.
+        modality=job.modality or "table",
         target=job.targets,
         backend=job.backends,
         out=job.out,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelgpt_edge.errors import BudgetError, GateError, InputError, ModelgptEdgeError, PackageError, TargetUnavailableError
+from modelgpt_edge.server.wording import for_request, place_for_command, place_for_request
 
 # The gate's failure is the server's, not the client's; what can't be compiled here isn't implemented here.
 STATUS: Mapping[type[ModelgptEdgeError], int] = {
@@ -48,6 +49,12 @@ class RequestError(InputError):
         self.status, self.retry_after, self.close = status, retry_after, close
 
 
+def no_pictures(where: str, seen: object) -> RequestError:
+    """The error for pictures, which no server takes: they may lie in files that an upload names, and it opens none of those."""
+    cure = "Run modelgpt-edge build without --server, where the pictures are."
+    return RequestError(422, "models of pictures aren't built on a server", where=where, seen=seen, cure=cure, close=True)
+
+
 def status_of(error: ModelgptEdgeError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, RequestError):
@@ -58,10 +65,11 @@ def status_of(error: ModelgptEdgeError) -> int:
 def error_json(error: ModelgptEdgeError) -> dict[str, Any]:
     """An error as JSON values: ``error``, ``where``, ``seen``, ``cure``, and the command line's exit ``code``.
 
-    Of a path on this machine only the file's name is told.
+    Options are named as requests name them, and of a path on this machine only the file's name is told.
     """
     seen = "" if error.seen is None else str(error.seen)
-    values = {"error": error.what, "where": error.where, "seen": seen[:200], "cure": error.cure}
+    where, cure = place_for_request(error.where), for_request(error.cure)
+    values = {"error": error.what, "where": where, "seen": seen[:200], "cure": cure}
     values = {name: _own_paths().sub(lambda path: Path(path[0]).name, value) for name, value in values.items()}
     # Half a surrogate pair, as JSON and tars may hold, is no text that can be sent.
     sent = {name: value.encode("utf-8", "backslashreplace").decode() for name, value in values.items()}
@@ -77,7 +85,7 @@ def _own_paths() -> re.Pattern[str]:
 
 
 def error_of(values: Mapping[str, Any]) -> ModelgptEdgeError:
-    """The error that `error_json` made values of, for the client to raise."""
-    texts = {name: str(values.get(name, "")) for name in ("where", "cure")}
+    """The error that `error_json` made values of, for the command line to raise."""
+    where, cure = place_for_command(str(values.get("where", ""))), str(values.get("cure", ""))
     kind = BY_CODE.get(values.get("code", 1), InputError)
-    return kind(str(values.get("error", "the server refused")), seen=values.get("seen") or None, **texts)
+    return kind(str(values.get("error", "the server refused")), seen=values.get("seen") or None, where=where, cure=cure)

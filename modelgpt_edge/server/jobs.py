@@ -78,13 +78,16 @@ class TextsJob:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A package from labelled rows.
+    """A package from labelled rows or texts.
 
     Attributes:
+        data: file of the rows; None where the classes' names are all there is.
         out: folder to write it to.
+        classes: as of `TextsJob`; texts: columns of texts; modality: ``table`` or ``text``; all told from the data where not
+            given.
     """
 
-    data: Path
+    data: Path | None
     out: Path
     task: str
     label: str | None = None
@@ -97,6 +100,9 @@ class BuildJob:
     finetune: float = 0.0
     seed: int = 0
     limits: Limits = NO_LIMITS
+    classes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    texts: tuple[str, ...] = ()
+    modality: str | None = None
 
 
 Job = RowsJob | ProfileJob | RefitJob | TextsJob | BuildJob

@@ -11,6 +11,8 @@ from pathlib import Path
 
 # Of the machine's memory, how much all processes that work for requests may take together, and the least for one of them.
 SHARE, LEAST = 0.8, 64 << 20
+# What protobuf and ONNX Runtime say where memory is short; they have no type of their own for it.
+_SHORT = ("Failed to serialize proto", "bad_alloc", "Failed to allocate memory")
 # What a container may take, by the kernel's two interfaces.
 _GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -45,3 +47,8 @@ def limit_memory(more: int) -> None:
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     limit = held + more if most == resource.RLIM_INFINITY else min(held + more, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+
+
+def says_short(error: Exception) -> bool:
+    """Whether an error that is no MemoryError says that memory is."""
+    return any(words in str(error) for words in _SHORT)

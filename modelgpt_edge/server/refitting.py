@@ -99,7 +99,7 @@ async def _users(request: Request, folder: Path, service: Service) -> tuple[dict
             _add(users, PurePosixPath(name).name.removesuffix(".gz").rsplit(".", 1)[0], folder / "users" / name)
         return users, None
     if kind != bodies.MULTIPART:
-        raise bodies.wrong_type(kind, [bodies.MULTIPART, bodies.TAR])
+        raise bodies.wrong_type(request, [bodies.MULTIPART, bodies.TAR])
     package = None
     for part in await bodies.save_parts(request, folder, limits, count, MOST_USERS):
         if part.name == "template":

@@ -20,6 +20,7 @@ from modelgpt_edge.server.jobs import BuildJob, Done, Job, RefitJob, Refused, Re
 from modelgpt_edge.server.launches import DeviceMemoryError, Emitter, Pool, Tell, TooLongError, WorkerDiedError
 from modelgpt_edge.server.memory import fair_share
 from modelgpt_edge.server.metrics import Metrics
+from modelgpt_edge.server.own_folder import OwnFolder
 from modelgpt_edge.server.packages import Packages
 from modelgpt_edge.server.settings import Settings
 
@@ -36,7 +37,8 @@ class Service:
 
     def __init__(self, settings: Settings, emitter: Emitter | None = None) -> None:
         self.settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="modelgpt-edge-serve-"))
+        self._own = OwnFolder()
+        self.folder = self._own.path
         self.packages = Packages(self.folder / "packages", settings.keep, settings.packages)
         self.metrics = Metrics(lambda: self._batcher.accepted, lambda: self._pool.alive)
         replaced = self.metrics.replaced.inc
@@ -80,7 +82,7 @@ class Service:
         if self._running is not None:
             self._running.cancel()
         await asyncio.gather(asyncio.to_thread(self._pool.close), asyncio.to_thread(self._builder.close))
-        shutil.rmtree(self.folder, ignore_errors=True)
+        await asyncio.to_thread(self._own.close)
 
     def health(self) -> dict[str, object]:
         """How it is: JSON values; "ok" where weights can be emitted."""

@@ -32,8 +32,6 @@ from modelgpt_edge.server.steps import Begin, BegunTexts, Finish, Packed
 from modelgpt_edge.text_pipeline import Texts, read_examples
 
 Facts = dict[str, Any]
-# What protobuf and ONNX Runtime say where memory is short.
-NO_MEMORY = ("Failed to serialize proto", "bad_alloc", "Failed to allocate memory")
 
 
 @lru_cache(maxsize=1)
@@ -56,17 +54,7 @@ def emit_texts(job: TextsJob, step: object) -> Done | Packed:
 
     Raises:
         ModelgptEdgeError: it can't be done, or the weights mustn't be sent out.
-        MemoryError: there is too little for an encoder.
     """
-    try:
-        return _emit(job, step)
-    except Exception as error:  # the libraries have no type of their own for it
-        if any(words in str(error) for words in NO_MEMORY):
-            raise MemoryError from error
-        raise
-
-
-def _emit(job: TextsJob, step: object) -> Done | Packed:
     start = time.perf_counter()
     with threadpool_limits(1, "blas"):
         if isinstance(step, Finish):

@@ -1,4 +1,4 @@
-"""The options of ``POST /v1/parameters`` that make a request one about texts, and the job that they ask for."""
+"""The options that make a request one about texts, and the job that ``POST /v1/parameters`` makes of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelgpt_edge.errors import nearest
 from modelgpt_edge.requirement.classes_asked import read_classes
 from modelgpt_edge.server import bodies
-from modelgpt_edge.server.errors import RequestError
+from modelgpt_edge.server.errors import RequestError, no_pictures
 from modelgpt_edge.server.jobs import TextsJob
 
 MODALITIES = ("table", "text")
@@ -36,7 +36,7 @@ class TextOptions:
 
     def require_table(self) -> None:
         """RequestError where an option can't be one of a request about a table or a profile."""
-        self._require_modality()
+        require_modality(self.modality)
         if self.precision is not None:
             raise _refused("this option is for texts", "precision", self.precision, "Leave it out, or say modality=text.")
 
@@ -58,7 +58,7 @@ class TextOptions:
         Raises:
             InputError: options that don't fit together, or classes that are no names.
         """
-        self._require_modality()
+        require_modality(self.modality)
         if self.modality == "table":
             cure = "Leave out classes, class and text, or modality=table."
             raise _refused("these options are for texts", "modality", self.modality, cure)
@@ -70,9 +70,13 @@ class TextOptions:
         data = None if upload is None else upload.path
         return TextsJob(data, task, label, kind, named, self.text, self.precision or "fp32", seed)
 
-    def _require_modality(self) -> None:
-        if self.modality is not None and self.modality not in MODALITIES:
-            raise _refused("there is no such modality here", "modality", self.modality, nearest(self.modality, MODALITIES))
+
+def require_modality(modality: str | None) -> None:
+    """InputError where nothing is made of what a request is about; asked before its body is read."""
+    if modality == "image":
+        raise no_pictures("modality", modality)
+    if modality is not None and modality not in MODALITIES:
+        raise _refused("there is no such modality here", "modality", modality, nearest(modality, MODALITIES))
 
 
 def _refused(what: str, where: str, seen: object, cure: str) -> RequestError:

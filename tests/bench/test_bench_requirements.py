@@ -58,6 +58,26 @@ def test_a_mistake_is_found():
     assert [m["fact"] for m in score(wrong, "requests", "rules")["mistakes"]] == ["kind", "label", "targets"]
 
 
+def test_pictures_are_understood_by_the_rules_that_a_build_follows():
+    [one] = [r for r in CONTENT["requests"] if r["task"] == "Tell flowers apart in photos."]
+    scored = score({**CONTENT, "requests": [one]}, "requests", "rules")
+    [answer] = scored["answers"]
+    assert answer["found"] == {
+        **{"modality": "image", "kind": "classification", "label": "species", "targets": ["x86"], "named": []},
+        "limits": {"latency_ms": None, "flash_bytes": None, "ram_bytes": None},
+    }
+    assert scored["mistakes"] == []
+    assert scored["seconds"]["max"] > 0
+
+
+def test_a_model_is_not_asked_of_pictures_so_it_took_no_time():
+    of_both = [next(r for r in CONTENT["requests"] if r["modality"] == m) for m in ("image", "table")]
+    driver = "openai:http://127.0.0.1:9/v1#m"
+    scored = score({**CONTENT, "requests": of_both}, "requests", driver)
+    assert scored["right"]["modality"] == 1
+    assert scored["seconds"]["runs"] == 1
+
+
 def test_a_model_that_is_not_there_has_nothing_right():
     one = {**CONTENT, "requests": CONTENT["requests"][:1]}
     scored = score(one, "requests", "openai:http://127.0.0.1:9/v1#m")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("work", ["profile", "linear", "rows"])
@@ -39,3 +43,26 @@ def test_figures_are_of_answers_alone():
     assert facts["p99"] == pytest.approx(np.quantile(np.arange(100) / 1000, 0.99), abs=0.02)
     with pytest.raises(SystemExit, match="other weights"):
         seen.add(3, 200, {"modelgpt-batch": "1"}, b"other weights", 0.0)
+
+
+@pytest.mark.parametrize("name", ["serve", "serve_memory"])
+def test_the_pages_are_those_of_the_figures_that_are_kept(name):
+    import serve_report
+
+    found = json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == serve_report.page(found)
+
+
+def test_a_page_says_of_every_goal_whether_it_was_reached():
+    import serve_report
+
+    found = json.loads((ROOT / "bench" / "results" / "serve.json").read_text(encoding="utf-8"))
+    for ratio, p99, errors, told in ((2.0, 3.0, 0, ["met"] * 3), (1.99, 3.01, 1, ["missed"] * 3)):
+        found["ratios"]["one by one"] = ratio
+        for engine in found["overload"].values():
+            engine |= {"p99_ratio": p99, "errors": errors}
+        assert re.findall(r"\*\*Goal (\w+)\*\*", serve_report.page(found)) == told
+    found = json.loads((ROOT / "bench" / "results" / "serve_memory.json").read_text(encoding="utf-8"))
+    for growth, word in ((0.05, "met"), (0.051, "missed"), (-0.2, "met")):
+        found["memory"]["growth"] = growth
+        assert f"**Goal {word}**: memory grows by 5% at most; measured: {growth:+.1%}." in serve_report.page(found)

@@ -10,6 +10,12 @@ import pytest
 from PIL import Image
 
 import modelgpt_edge
+from modelgpt_edge import picture_names
+from modelgpt_edge.architecture.image.template import SizedBackbone
+from modelgpt_edge.errors import InputError
+from modelgpt_edge.picture_names import read_names
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.image_rules import write_picture_requirement
 from tests.image.conftest import CLASSES, coloured
 
 
@@ -213,3 +219,100 @@ def test_people_read_a_report(cli, pictures, small_file, tmp_path):
     assert ran.code == 0, ran.err
     for line in ("Architecture  backbone small: 224 x 224 pixels", "Classes       3: 'blue'", "PICTURE.jpg"):
         assert line.replace("'", "") in ran.out.replace("'", "")
+
+
+def test_names_that_cannot_be_told_apart_need_a_meaning_or_pictures(build, pictures, tmp_path):
+    told = build("--modality", "image", "--classes", "猫,狗")
+    assert told.code == 1
+    assert "two names of classes say the same to the sentence encoder, and there is no picture of either" in told.err
+    assert not (tmp_path / "m.edge").exists()
+    ran = build("--modality", "image", "--class", "猫: a cat", "--class", "狗: a dog")
+    assert ran.code == 0, ran.err
+
+
+def test_a_class_without_pictures_needs_a_sentence_encoder(pictures, small, monkeypatch):
+    requirement = write_picture_requirement(Request("sort pictures", None, classes={"zebra": ""}), CLASSES, 9)
+    template = SizedBackbone(small, 224)
+    monkeypatch.setattr(picture_names, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="known by its name alone, and there is no sentence encoder"):
+        read_names(template, requirement, ["zebra"])
+    said = read_names(template, requirement, [])
+    assert said.prior is None
+    assert "The names of the classes weren't used" in said.notes[0]
+
+
+def test_what_is_odd_of_test_and_unlabelled_pictures_is_told(build, pictures, write_pictures, tmp_path):
+    asked = write_pictures(tmp_path / "asked", 8, seed=50)
+    (asked / "red").rename(asked / "Red")
+    (asked / "green").rename(asked / "yellow")
+    (asked / "Red" / "0.png").write_text("no picture")
+    (asked / "notes.txt").write_text("x")
+    ran = build("--data", pictures, "--test", asked, "--unlabelled", asked)
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert (report["score"]["method"], report["score"]["rows"]) == ("the test pictures", 23)
+    notes = report["notes"]
+    assert "Of the test pictures: classes that the model doesn't know count as wrong: 8 pictures of yellow." in notes
+    assert any(note.startswith("Of the test pictures: left out, unreadable: Red/0.png") for note in notes)
+    assert any(note.startswith("Of the unlabelled pictures: left out, unreadable: Red/0.png") for note in notes)
+    assert min(Image.open(tmp_path / "m.edge" / "predictions.png").size) > 100
+
+
+def test_test_pictures_of_other_classes_are_refused(build, pictures, tmp_path):
+    (tmp_path / "asked" / "yellow").mkdir(parents=True)
+    shutil.copy(pictures / "red" / "0.png", tmp_path / "asked" / "yellow")
+    ran = build("--data", pictures, "--test", tmp_path / "asked")
+    assert ran.code == 1
+    assert "the model knows no class of the test pictures (seen: 'yellow')" in ran.err
+
+
+def test_predict_names_a_bad_file_and_goes_on(build, cli, pictures, tmp_path):
+    assert build("--data", pictures).code == 0
+    (pictures / "red" / "1.png").write_text("no picture")
+    ran = cli("predict", tmp_path / "m.edge", pictures, "--json")
+    assert ran.code == 0, ran.err
+    assert len(json.loads(ran.out)) == 17
+    assert (
+        "note: Left out, unreadable: red/1.png (this is no picture of a kind that is read, or its header is damaged)."
+        in ran.err
+    )
+    model = modelgpt_edge.load(tmp_path / "m.edge")
+    for asked in (pictures, [pictures / "red" / "0.png", pictures / "red" / "1.png"]):
+        with pytest.raises(InputError, match=r"red/1\.png: this is no picture"):
+            model.predict(asked)
+    (pictures / "red" / "2.png").write_text("no picture")
+    ran = cli("predict", tmp_path / "m.edge", pictures)
+    assert (ran.code, ran.out) == (1, "")
+    assert "more than 1 of 18 pictures cannot be read (seen: 'red/1.png: " in ran.err
+    ran = cli("predict", tmp_path / "m.edge", pictures / "red" / "2.png")
+    assert ran.code == 1
+    assert f"error: {pictures / 'red' / '2.png'}: this is no picture" in ran.err
+
+
+def test_whatever_a_build_takes_is_predicted(build, pictures, tmp_path):
+    assert build("--data", pictures).code == 0
+    model = modelgpt_edge.load(tmp_path / "m.edge")
+    paths = [pictures / name / f"{i}.png" for name in CLASSES for i in range(6)]
+    once = model.predict_proba(pictures)
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", pictures)
+    with open(packed, "rb") as file:
+        np.testing.assert_array_equal(model.predict_proba(file.read()), once)
+    np.testing.assert_array_equal(model.predict_proba(path for path in paths), once)
+    np.testing.assert_array_equal(model.predict_proba({"path": list(map(str, paths))}), once)
+    grey = np.random.default_rng(0).integers(0, 256, (5, 20, 30), np.uint8)
+    each = np.concatenate([model.predict_proba(one) for one in grey])
+    np.testing.assert_allclose(model.predict_proba(grey), each, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--text", "words"), "--text: this option is for texts"),
+        (("--draws", "2"), "--draws: this option is for tables"),
+        (("--label", "kind"), "--label: this option is about a table, and there is none"),
+    ],
+)
+def test_options_of_others_are_refused(build, pictures, options, says):
+    ran = build("--data", pictures, *options)
+    assert ran.code == 1
+    assert says in ran.err

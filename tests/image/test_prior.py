@@ -7,10 +7,22 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.linear_model import Ridge
 
+from modelgpt_edge.architecture.image.backbone import Backbone
+from modelgpt_edge.architecture.image.files import find_backbone
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import find_encoder
 from modelgpt_edge.errors import PackageError
-from modelgpt_edge.parameters.image.prior import NEAREST, PENALTY, POWER, ImagenetNames, alike, picture_prior
+from modelgpt_edge.parameters.image.prior import (
+    NEAREST,
+    PENALTY,
+    POWER,
+    SAME,
+    ImagenetNames,
+    alike,
+    directions,
+    picture_guesses,
+    picture_prior,
+)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -42,7 +54,9 @@ def test_directions_are_ridge_regression_and_the_nearest_rows():
         near[k] = np.average(target[best], axis=0, weights=np.maximum(cosines[best], 0) ** POWER)
     guessed = unit(mapped) + unit(near)
     expected = unit(guessed - guessed.mean(0)).T
-    made = ImagenetNames(views.astype(np.float32), "").rows(said.astype(np.float32), classifier.astype(np.float32))
+    made = directions(
+        ImagenetNames(views.astype(np.float32), "").guesses(said.astype(np.float32), classifier.astype(np.float32))
+    )
     np.testing.assert_allclose(made, expected, atol=1e-4)
 
 
@@ -67,11 +81,33 @@ def test_meanings_move_a_class(shipped, encoder):
     assert np.abs(plain - told).max() > 0.01
 
 
-def test_names_that_say_the_same_are_told(shipped, encoder):
+@pytest.fixture(scope="module")
+def guess(shipped, encoder):
     classifier = np.random.default_rng(0).normal(size=(1000, 64)).astype(np.float32)
-    classes = ("car", "Car", "flower", "boat")
-    prior = picture_prior(shipped, encoder, classes, {}, classifier)
-    assert alike(prior, classes) == [("Car", "car")]
+    return lambda *classes: picture_guesses(shipped, encoder, classes, {}, classifier)
+
+
+@pytest.mark.parametrize("classes", [("Car", "car"), ("Cat_a", "cat a"), ("Car", "car", "flower", "boat")])
+def test_names_that_say_the_same_are_told_among_however_many(guess, classes):
+    assert alike(guess(*classes), classes) == [classes[:2]]
+
+
+def test_synonyms_say_nearly_the_same_to_the_usual_backbone(shipped, encoder):
+    guessed = picture_guesses(shipped, encoder, ("couch", "sofa", "lamp"), {}, Backbone.of(find_backbone()).classifier)
+    assert alike(guessed, ("couch", "sofa", "lamp")) == [("couch", "sofa")]
+
+
+def test_names_of_different_things_are_not(guess):
+    classes = ("cat", "dog", "red", "blue", "pullover", "shirt")
+    assert alike(guess(*classes), classes) == []
+
+
+def test_names_that_the_encoder_cannot_read_have_no_direction(guess):
+    classes = ("猫", "狗", "鸟")
+    guessed = guess(*classes)
+    assert alike(guessed, classes, SAME) == [("猫", "狗"), ("猫", "鸟"), ("狗", "鸟")]
+    assert not directions(guessed).any()
+    assert len(alike(guess("cat", "Cat", "dog"), ("cat", "Cat", "dog"), SAME)) == 1
 
 
 @pytest.mark.parametrize("kept", [0, 9, 500])

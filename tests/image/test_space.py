@@ -54,3 +54,11 @@ def test_a_picture_that_lies_at_the_mean_and_channels_that_never_change_are_fini
     made = Space.around(same).of(same)
     assert np.isfinite(made).all()
     assert np.abs(made).max() < 1
+
+
+def test_channels_that_may_be_negative_keep_their_sign(channels):
+    moved = [channels[0] - 1, channels[1]]
+    space = Space.around(moved, rooted=False)
+    left = moved[0] - moved[0].mean(0)
+    wanted = 2 / np.sqrt(5) * left / np.linalg.norm(left, axis=1, keepdims=True)
+    np.testing.assert_allclose(space.of(moved)[:, : left.shape[1]], wanted, atol=1e-6)

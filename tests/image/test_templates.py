@@ -8,7 +8,7 @@ import pytest
 from modelgpt_edge.architecture.image.shape import LITE, Shape
 from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.limits import NO_LIMITS, Limits
-from modelgpt_edge.picture_templates import find_templates, smallest_as_good
+from modelgpt_edge.picture_templates import clearly_better, find_templates, smallest_as_good
 from modelgpt_edge.targets.registry import find_target
 
 LITE0 = Shape.scaled(*LITE["EfficientNet-Lite0"])
@@ -19,10 +19,11 @@ def sizes(targets=("x86",), limits=NO_LIMITS, without=(), size=None, encoder=Non
     return [template.size for template in found.templates], found
 
 
-def test_without_limits_the_largest_comes_first_and_nothing_is_weighed(small_file):
-    found, choice = sizes(encoder=str(small_file))
+def test_without_limits_the_largest_comes_first_and_the_trunk_must_win_clearly(small_file):
+    found, choice = sizes()
     assert found == [224, 32]
-    assert not choice.weighed
+    assert choice.first is clearly_better
+    assert sizes(encoder=str(small_file))[1].first is None
 
 
 def test_a_class_without_pictures_leaves_out_the_trunk(small_file):
@@ -34,7 +35,7 @@ def test_little_memory_leaves_out_large_inputs(small_file):
     shape = sizes(encoder=str(small_file))[1].templates[0].backbone.files.shape
     found, choice = sizes(encoder=str(small_file), limits=Limits(ram_bytes=shape.least_ram(128)))
     assert found == [128, 96, 32]
-    assert choice.weighed
+    assert choice.first is smallest_as_good
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m7"])
@@ -69,3 +70,15 @@ def test_of_templates_that_pictures_cannot_tell_apart_the_last_is_begun_with():
 
 def test_too_few_pictures_choose_nothing():
     assert smallest_as_good([None, None]) == 0
+
+
+def test_the_trunk_wins_by_more_than_a_standard_error_or_not_at_all():
+    draw = np.random.default_rng(1)
+    backbone = draw.exponential(size=400)
+    noise = draw.normal(0, 0.5, 400)
+    noise -= noise.mean()
+    error = noise.std() / 20
+    assert clearly_better([backbone, backbone + noise - 2 * error]) == 1
+    assert clearly_better([backbone, backbone + noise - 0.5 * error]) == 0
+    assert clearly_better([backbone, backbone + 0.1]) == 0
+    assert clearly_better([None, None]) == 0

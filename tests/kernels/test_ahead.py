@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,13 +22,12 @@ def compiled(request) -> list[Resource]:
     command = [sys.executable, "-m", "modelgpt_edge.kernels.ahead", "--json", request.param]
     ended = subprocess.run(command, env=surroundings, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    found = [Resource(**r) for r in json.loads(ended.stdout)]
-    for r in found:
-        print(r)
-    return found
+    return [Resource(**r) for r in json.loads(ended.stdout)]
 
 
-def test_nothing_spills_and_everything_fits(compiled):
+def test_nothing_spills_and_everything_fits(compiled, record_property):
+    for line in _told(compiled):
+        record_property("ahead of time", line)
     assert {r.cc for r in compiled} == set(CAPABILITIES)
     for r in compiled:
         assert r.spills == 0, r
@@ -51,6 +51,17 @@ def test_products_are_the_tensor_cores_and_a_groups_of_warps_where_a_tile_has_it
         assert r.tensor_cores, r
         if r.cc == 90:
             assert ("wgmma" in r.tensor_cores) is (r.kernel.startswith("gram") or "BM 64" in r.configuration), r
+
+
+def _told(compiled: list[Resource]) -> Iterator[str]:
+    """A line a kernel for the terminal: of each kind of GPU the most that a configuration takes."""
+    for kernel, aligned in dict.fromkeys((r.kernel, r.aligned) for r in compiled):
+        most = []
+        for cc in CAPABILITIES:
+            mine = [r for r in compiled if (r.kernel, r.aligned, r.cc) == (kernel, aligned, cc)]
+            registers, shared = max(r.registers for r in mine), max(r.shared_bytes for r in mine)
+            most.append(f"sm_{cc} {registers} registers, {shared:,} B shared")
+        yield f"{kernel}, {'aligned' if aligned else 'any size'}: {'; '.join(most)}"
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="Triton compiles in this process")

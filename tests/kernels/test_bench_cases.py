@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch  # noqa: TID251 - operands are torch tensors
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID251
@@ -23,7 +24,7 @@ TABLE = Table(11, 3, 5, 2, 2)
 def test_every_row_is_unlike_the_others_and_of_a_real_template():
     names = [case.name for case in cases()]
     assert len(set(names)) == len(names)
-    real = {shapes.MINILM, shapes.MINILM_LAYER, *(t.layers for t in shapes.TABLES)}
+    real = {shapes.MINILM, shapes.MINILM_LAYER, shapes.LORA_FACTORS, shapes.LORA_PRODUCTS}
     for case in cases():
         tables = (*shapes.TABLES, shapes.WIDE_TABLE, shapes.LONG_TABLE)
         assert case.shape in (tables if case.kernel == "gram" else real)
@@ -49,6 +50,16 @@ def test_bytes_are_those_of_operands_and_result(kernel, held, stored):
     written = [*made.values, *(made.steps or [])]
     assert case.result_bytes == sum(m.nbytes for m in written)
     assert case.moved_bytes == sum(m.nbytes for m in (*read, *written))
+
+
+@pytest.mark.parametrize("kernel", ["emit", "merge"])
+def test_what_requests_share_is_read_once(kernel):
+    case = Case(kernel, "t", LAYERS, 3, "fp32", "fp16", rank=4, shared=True)
+    work = draw(case, CPU)
+    assert len(work.right) == 9
+    assert work.right.offset.tolist() == np.repeat(work.right.offset[::3], 3).tolist()
+    read = [*work.left, *(work.right[g] for g in (0, 3, 6)), *(work.base or [])]
+    assert case.moved_bytes == sum(m.nbytes for m in (*read, *work.ours().values))
 
 
 def test_bytes_of_tables_and_sums():

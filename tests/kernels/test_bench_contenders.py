@@ -8,7 +8,7 @@ import torch  # noqa: TID251 - operands are torch tensors
 
 from modelgpt_edge.errors import TargetUnavailableError
 from modelgpt_edge.kernels.bench.cases import Case
-from modelgpt_edge.kernels.bench.contenders import BASELINES, COMPILED, TWO_STEPS, baselines, quantise
+from modelgpt_edge.kernels.bench.contenders import BASELINES, COMPILED, ROWS, TWO_STEPS, baselines, quantise
 from modelgpt_edge.kernels.bench.measure import LEAST_DB
 from modelgpt_edge.kernels.bench.numerics import decibels, power
 from modelgpt_edge.kernels.bench.work import draw
@@ -35,8 +35,30 @@ def test_weights(kernel, held, stored, requests):
     work, named = draw(case, CPU), baselines(case)
     assert (TWO_STEPS in named) == (kernel == "emit" and stored == "i8")
     assert COMPILED in named
+    assert ROWS not in named
     for name, prepare in named.items():
         _assert_near(work, prepare(work), LEAST_DB[stored], name)
+
+
+@pytest.mark.parametrize("kernel", ["emit", "merge"])
+@pytest.mark.parametrize("stored", ["fp32", "fp16", "i8"])
+@pytest.mark.parametrize("requests", [1, 3])
+def test_weights_of_a_shared_factor(kernel, stored, requests):
+    case = Case(kernel, "t", LAYERS, requests, "fp32", stored, rank=8, shared=True)
+    work, named = draw(case, CPU), baselines(case)
+    assert (ROWS in named) == (kernel == "emit")
+    for name, prepare in named.items():
+        _assert_near(work, prepare(work), LEAST_DB[stored], name)
+
+
+@pytest.mark.parametrize("kernel", ["emit", "merge"])
+def test_each_writes_the_type_that_is_stored(kernel):
+    """Otherwise a baseline would write more, or less, than ours."""
+    case = Case(kernel, "t", LAYERS, 2, "fp32", "fp16", rank=8, shared=True)
+    work = draw(case, CPU)
+    for name, prepare in baselines(case).items():
+        prepared = prepare(work)
+        assert prepared.part(prepared.call(), 0).dtype == torch.float16, name
 
 
 @pytest.mark.parametrize("requests", [1, 3])

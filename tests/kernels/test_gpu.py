@@ -1,9 +1,11 @@
-"""Which GPUs can run the kernels, and how arrays come to one."""
+"""Which GPUs can run the kernels, how arrays come to one, and the script of all that a GPU is wanted for."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +43,20 @@ def test_on_the_cpu_an_array_is_shared():
     sent = send(array, torch.device("cpu"))
     array[1, 2] = 9
     assert sent[1, 2] == 9
+
+
+def test_the_script_ends_in_ten_minutes_and_names_what_is_there():
+    root = Path(__file__).parents[2]
+    script = (root / "bench" / "gpu.sh").read_text(encoding="utf-8")
+    steps = re.findall(r"^step (\w+) (\d+|\$\(\(minutes \* 60 \+ 30\)\)) ", script, re.M)
+    assert len(steps) == script.count("\nstep ")
+    limits = {name: int(limit) if limit.isdigit() else 2 * 60 + 30 for name, limit in steps}
+    assert sum(limits.values()) + 4 * len(limits) <= 600
+    (compiling,) = map(int, re.findall(r"timeout --kill-after=4 (\d+) .*kernels.ahead", script))
+    assert compiling <= limits["tune"] + limits["tests"], "what compiles meanwhile would be waited for"
+    named = re.findall(r"tests/[\w/.]*\w", script)
+    assert "tests/kernels" in named
+    assert [path for path in named if not (root / path).exists()] == []
 
 
 @pytest.mark.gpu

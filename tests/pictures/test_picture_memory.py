@@ -109,3 +109,17 @@ def test_pictures_in_memory_look_like_pictures_and_tables_do_not():
         assert looks_like_pictures(pictures)
     for table in (np.zeros((4, 3)), [[1, 2], [3, 4]], {"a": [1, 2]}, [{"a": 1}], ["words"], {"a": "x"}, {"a": np.zeros(3)}):
         assert not looks_like_pictures(table)
+
+
+@pytest.mark.parametrize("form", [list, np.array])
+def test_pictures_and_labels_in_a_pair(form):
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 9, 8), np.uint8)
+    given = (pictures, form(["cat", "dog", "cat", "dog"]))
+    assert looks_like_pictures(given)
+    found = open_pictures(given)
+    assert [entry.label for entry in found.entries] == ["cat", "dog", "cat", "dog"]
+    np.testing.assert_array_equal([entry.content() for entry in found.entries], pictures)
+    two = (["a.png", "b.png"], ["cat", "dog"])
+    assert [(entry.name, entry.label) for entry in open_pictures(two).entries] == [("a.png", "cat"), ("b.png", "dog")]
+    with pytest.raises(InputError, match="one label for each picture"):
+        open_pictures((pictures, form(["cat", "dog"])))

@@ -170,6 +170,14 @@ def test_a_table_with_names_of_pictures_that_are_not_there_is_a_table(animals):
     assert looks_like_pictures(table(animals / "y.csv", "price,image,rooms", "3,cat/1.png,2"))
 
 
+def test_no_file_is_looked_for_where_a_table_may_not_be_followed(animals):
+    listed = table(animals / "y.csv", "price,image,rooms", "3,cat/1.png,2")
+    assert not looks_like_pictures(listed, follow=False)
+    assert not looks_like_pictures([{"price": 3, "image": str(animals / "cat" / "1.png"), "rooms": 2}], follow=False)
+    assert looks_like_pictures(table(animals / "z.csv", "image,label", "cat/1.png,2"), follow=False)
+    assert looks_like_pictures(animals, follow=False)
+
+
 def test_texts_that_end_like_a_picture_and_plain_tables_are_tables(animals):
     assert not looks_like_pictures(table(animals / "x.csv", "text,label", "see cat.png,a", "hello there,b", "no,c"))
     assert not looks_like_pictures(table(animals / "y.csv", "a,b", "1,2"))

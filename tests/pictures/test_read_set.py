@@ -228,12 +228,12 @@ def test_no_more_is_held_than_the_arrays(tmp_path):
 
 
 def test_classes_that_can_be_told_apart_pass():
-    check_picture_classes(coloured(400, classes=200), ())
-    check_picture_classes(coloured(4, classes=1), ("class 0", "another"))
+    check_picture_classes(coloured(400, classes=200), {})
+    check_picture_classes(coloured(4, classes=1), {"class 0": "", "another": ""})
 
 
 def test_one_class_alone_is_refused():
-    for asked in ((), ("class 0",)):
+    for asked in ({}, {"class 0": ""}):
         with pytest.raises(InputError, match=r"a set: there is one class only \(seen: 'class 0'\).*--classes"):
             check_picture_classes(coloured(4, classes=1), asked)
 

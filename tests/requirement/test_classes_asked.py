@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.requirement.classes_asked import check_classes, read_classes, require_two
+from modelgpt_edge.requirement.classes_asked import check_classes, read_classes, require_two, spelled_as
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,16 @@ def test_there_are_2_to_200_classes():
     for count in (0, 1, 201):
         with pytest.raises(InputError, match="Name 2 to 200 classes"):
             require_two({f"class {i}": "" for i in range(count)})
+
+
+def test_classes_are_spelled_as_the_data_has_them():
+    asked = {"Refund": "money back", "CARD LOST": "", "other": ""}
+    found, notes = spelled_as(asked, ["refund", "refunds", "card  lost"])
+    assert found == {"refund": "money back", "card  lost": "", "other": ""}
+    assert list(found) == ["refund", "card  lost", "other"]
+    assert notes == ("Named in options and spelled as the data has it: Refund as refund and CARD LOST as card lost.",)
+
+
+def test_of_two_labels_that_are_alike_none_is_taken_for_the_asked_one():
+    assert spelled_as({"REFUND": "", "card": ""}, ["Refund", "refund", "card"]) == ({"REFUND": "", "card": ""}, ())
+    assert spelled_as({"refund": ""}, ["Refund", "refund"]) == ({"refund": ""}, ())

@@ -180,6 +180,6 @@ def test_a_limit_of_zero_is_left_out_and_noted() -> None:
     ],
 )
 def test_time_grows_no_faster_than_the_text(text: str) -> None:
-    began = time.perf_counter()
-    read_limits(text * (100_000 // len(text)))
-    assert time.perf_counter() - began < 2
+    began = time.process_time()
+    read_limits(text * (100_000 // len(text)))  # backtracking would take hours
+    assert time.process_time() - began < 2

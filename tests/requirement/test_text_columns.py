@@ -12,6 +12,7 @@ import pytest
 from modelgpt_edge.data.profile import Profile, profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.looking import look
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.text_columns import find_texts
 from modelgpt_edge.requirement.text_rules import write_text_requirement
@@ -159,7 +160,7 @@ def test_what_the_option_names_must_be_there(asked, label, says, profiled: Profi
 
 
 def test_texts_without_labels_say_what_to_give(profiled: Profiled):
-    with pytest.raises(InputError, match="there is no column but the text"):
+    with pytest.raises(InputError, match="these texts have no labels"):
         find_texts(("text",), None, "sort them", profiled({"text": TEXT}))
 
 
@@ -234,3 +235,28 @@ def test_labels_that_cannot_be(label, options, says, profiled: Profiled):
 def test_numbers_that_are_classes(label, options, count, profiled: Profiled):
     requirement = understood(profiled, {"text": texts(len(label)), "label": label}, **options)
     assert len(requirement.schema.classes) == count
+
+
+def test_options_name_the_labels_of_the_file_whatever_their_case(profiled: Profiled):
+    asked = {"Refund": "wants money", "LOST": ""}
+    requirement = understood(profiled, {"text": TEXT, "label": CLASS}, classes=asked)
+    assert requirement.schema.classes == ("refund", "lost")
+    assert requirement.meanings == {"refund": "wants money"}
+    assert any(note.startswith("Named in options and spelled as the data has it") for note in requirement.notes)
+
+
+def test_labels_that_differ_in_case_alone_are_told_of(profiled: Profiled):
+    requirement = understood(profiled, {"text": TEXT, "label": words(N, "Refund", "refund", "lost", "card  lost")})
+    assert len(requirement.schema.classes) == 4
+    told = [note for note in requirement.notes if note.startswith("Labels that differ in case or blanks only")]
+    alike = "Refund (10 rows) and refund (10 rows)"
+    assert told == [f"Labels that differ in case or blanks only: {alike}. Spell them alike if you mean one class."]
+    assert not any("differ in case" in note for note in understood(profiled, {"text": TEXT, "label": CLASS}).notes)
+
+
+@pytest.mark.parametrize("asked", [(), ("text",)])
+def test_texts_alone_say_once_what_to_give(asked):
+    request = Request("route questions", {"text": TEXT}, texts=asked, classes={"lost": "", "refund": ""})
+    with pytest.raises(InputError, match="these texts have no labels") as caught:
+        look(request)
+    assert "leave out --data: with --classes the names make a model" in caught.value.cure

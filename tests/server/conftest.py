@@ -12,13 +12,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import save
+
+if TYPE_CHECKING:
+    from modelgpt_edge.architecture.text.encoder import TextEncoder
+    from modelgpt_edge.server.device_launch import OnDevice
+    from modelgpt_edge.server.steps import Adapt, Solve
 
 COMMAND = [sys.executable, "-m", "modelgpt_edge", "serve", "--port", "0", "--json"]
 
@@ -156,3 +163,95 @@ def profile() -> Callable[..., bytes]:
         return save({"encoded": encoded * np.float32(scale), "targets": targets})
 
     return make
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """What this process computes, it does as workers do: on one thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def encoder() -> TextEncoder:
+    """The sentence encoder as workers run it."""
+    from modelgpt_edge.architecture.text.encoder import TextEncoder
+    from modelgpt_edge.architecture.text.files import find_encoder
+
+    return TextEncoder.of(find_encoder(), threads=1)
+
+
+@pytest.fixture(scope="module", params=["torch-cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def on_device(request) -> Iterator[OnDevice]:
+    """Two workers with a device behind them: torch's CPU, and a GPU where there is one."""
+    import torch  # noqa: TID251 - the device is torch's
+
+    from modelgpt_edge.server.device_launch import OnDevice
+    from modelgpt_edge.server.launches import Pool
+
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch.cuda sees no GPU")
+    launch = OnDevice.of(Pool(2, 100), request.param, 100, 1 << 30)
+    launch.start()
+    yield launch
+    launch.close()
+
+
+class Narrow:
+    """A device in this process that has memory for few requests at a time, and keeps of which kind and how many it got."""
+
+    alive = 1
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.launches: list[tuple[type, int]] = []
+
+    @property
+    def sizes(self) -> list[int]:
+        return [size for _, size in self.launches]
+
+    def submit(self, launch: Solve | Adapt) -> Future:
+        import torch  # noqa: TID251 - the device is torch's
+
+        from modelgpt_edge.server.device import solve_launch
+        from modelgpt_edge.server.launches import DeviceMemoryError
+
+        self.launches.append((type(launch), len(launch.begun)))
+        future: Future = Future()
+        short = len(launch.begun) > self.most
+        future.set_result(DeviceMemoryError() if short else solve_launch(launch, torch.device("cpu")))
+        return future
+
+
+@pytest.fixture(scope="session")
+def narrow() -> type[Narrow]:
+    return Narrow
+
+
+def _drawn(seed: int, rows: int, columns: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    encoded = np.random.default_rng(seed).normal(size=(rows, columns)).astype(np.float32)
+    said = np.stack([np.sin(2 * encoded[:, k % columns]) + encoded[:, (k + 1) % columns] ** 2 for k in range(outputs)], axis=1)
+    if outputs == 1:
+        return encoded, ((said - said.mean()) / said.std()).astype(np.float32)
+    return encoded, np.eye(outputs, dtype=np.float32)[(said - said.mean(0)).argmax(1)]
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Callable[[int, int, int, int], tuple[np.ndarray, np.ndarray]]:
+    """Encoded rows of a seed, and targets that are the same curved rule for all: one-hot, or values of one output."""
+    return _drawn
+
+
+@pytest.fixture(scope="module")
+def profile_file(tmp_path_factory) -> Callable[..., Path]:
+    """Writes what `drawn` gives as a profile."""
+
+    def write(seed: int, rows: int = 60, columns: int = 4, outputs: int = 2, scale: float = 1.0) -> Path:
+        path = tmp_path_factory.mktemp("profiles") / "profile.safetensors"
+        encoded, targets = _drawn(seed, rows, columns, outputs)
+        path.write_bytes(save({"encoded": encoded * np.float32(scale), "targets": targets}))
+        return path
+
+    return write

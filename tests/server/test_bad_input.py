@@ -98,10 +98,28 @@ def test_bad_options_are_refused(options, where, server, csv):
 
 
 def test_unknown_routes_and_methods_are_told_in_the_same_words(server):
+    asked = [
+        ("GET", "/v2/nothing", 404, "there is no such route", "See /docs for the routes.", None),
+        ("GET", "/v1/parameters", 405, "this route doesn't take this method", "Use POST.", "POST"),
+        ("DELETE", "/v1/targets", 405, "this route doesn't take this method", "Use GET.", "GET"),
+    ]
     with server.client() as client:
-        for answer, status in ((client.get("/v2/nothing"), 404), (client.get("/v1/parameters"), 405)):
+        for method, route, status, error, cure, allowed in asked:
+            answer = client.request(method, route)
             assert answer.status_code == status
-            assert set(answer.json()) == {"error", "where", "seen", "cure", "code"}
+            seen = "" if allowed is None else method
+            assert answer.json() == {"error": error, "where": route, "seen": seen, "cure": cure, "code": 1}
+            assert answer.headers.get("Allow") == allowed
+
+
+@pytest.mark.parametrize("route", ["/v1/parameters", "/v1/build", "/v1/refit"])
+def test_a_request_without_a_body_is_told_so_whatever_its_type(route, server):
+    options = {} if route == "/v1/refit" else TASK
+    with server.client() as client:
+        for headers in ({}, CSV, {"Content-Type": "text/html"}):
+            answer = client.post(route, params=options, headers=headers)
+            assert (answer.status_code, answer.json()["error"]) == (400, "the body is empty"), answer.text
+            assert answer.json()["cure"].startswith("Send ")
 
 
 def _head(length: int | str, kind: str = "text/csv") -> bytes:

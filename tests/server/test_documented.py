@@ -27,12 +27,11 @@ def test_documented_commands_run(server, tmp_path):
         ran = subprocess.run(["bash", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert ran.returncode == 0, ran.stderr
         told += ran.stdout
-        if (tmp_path / "heart.tar").exists() and not (tmp_path / "heart.edge").exists():
-            (tmp_path / "heart.edge").mkdir()
-            subprocess.run(["tar", "-xf", "heart.tar", "-C", "heart.edge"], cwd=tmp_path, check=True)
     assert "event: progress" in told
     assert "event: package" in told
-    subprocess.run(["tar", "-xf", "weights.tar"], cwd=tmp_path, check=True)
+    (tmp_path / "heart.edge").mkdir()
+    for tar, folder in (("heart.tar", "heart.edge"), ("weights.tar", ".")):
+        subprocess.run(["tar", "-xf", tar, "-C", folder], cwd=tmp_path, check=True)
     for name in ("child", "named", "support", "anna", "ben"):
         assert "head_weight" in load_file(tmp_path / f"{name}.safetensors")
     assert len(modelgpt_edge.load(tmp_path / "heart.edge", "model").predict(tmp_path / "examples" / "patients.csv"))

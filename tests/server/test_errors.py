@@ -1,4 +1,4 @@
-"""Errors as they are sent: what of this machine's paths is left of them."""
+"""Errors as they are sent: what of this machine's paths is left of them, and how they name options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import modelgpt_edge
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.server.errors import error_json
+from modelgpt_edge.server.errors import error_json, error_of
 
 TEMPORARY = tempfile.gettempdir()
 
@@ -37,3 +37,42 @@ TEMPORARY = tempfile.gettempdir()
 def test_a_path_of_the_server_is_told_by_its_last_part_alone(text, sent):
     told = error_json(InputError(f"it says {text}", where=text, seen=text, cure=f"Mind {text}"))
     assert told == {"error": f"it says {sent}", "where": sent, "seen": sent, "cure": f"Mind {sent}", "code": 1}
+
+
+@pytest.mark.parametrize(
+    ("where", "sent", "back"),
+    [
+        ("--task", "task", "--task"),
+        ("--max-flash", "max_flash", "--max-flash"),
+        ("--test rows.csv", "test rows.csv", "--test rows.csv"),
+        ("--class", "class", "--class"),
+        ("--encoder", "encoder", "encoder"),
+        ("max_ram", "max_ram", "--max-ram"),
+        ("server", "server", "server"),
+        ("labels.csv", "labels.csv", "labels.csv"),
+        ("", "", ""),
+    ],
+)
+def test_where_an_error_was_met_is_named_as_a_request_does_and_back(where, sent, back):
+    told = error_json(InputError("no", where=where, seen="--label"))
+    assert told["where"] == sent
+    assert told["seen"] == "--label", "what came is told as it came"
+    assert error_of(told).where == back
+
+
+@pytest.mark.parametrize(
+    ("cure", "sent"),
+    [
+        (
+            "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any.",
+            "Give data=FILE, or classes='refund,card lost' for a model of texts without any.",
+        ),
+        ("Name another by --label.", "Name another by label."),
+        ("Lower --max-flash, or --max-ram.", "Lower max_flash, or max_ram."),
+        ("Start the server with a larger --max-body.", "Start the server with a larger --max-body."),
+        ("Run: pip install --no-deps x.", "Run: pip install --no-deps x."),
+        ("See --test-rows.", "See --test-rows."),
+    ],
+)
+def test_a_cure_names_what_a_request_has_as_requests_do(cure, sent):
+    assert error_json(InputError("no", cure=cure))["cure"] == sent

@@ -7,8 +7,10 @@ import json
 from html.parser import HTMLParser
 
 import httpx
+import pytest
 
 from modelgpt_edge.server.app import create_app
+from modelgpt_edge.server.listing import Listing
 from modelgpt_edge.server.page import page
 from modelgpt_edge.server.settings import Settings
 
@@ -52,6 +54,51 @@ def test_health_tells_workers_and_room(server):
     assert answer.json() == {"status": "ok", "workers": 2, "accepted": 0, "queue": 128}
 
 
+def test_health_can_be_asked_without_a_body(server):
+    with server.client() as client:
+        answer, whole = client.head("/healthz"), client.get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == whole.headers["content-length"]
+
+
+def test_targets_are_looked_at_once_a_minute_however_many_ask():
+    now, looks = [0.0], []
+
+    def look() -> list[dict[str, object]]:
+        looks.append(now[0])
+        return [{"name": f"look {len(looks)}"}]
+
+    async def ask() -> None:
+        listing = Listing(look, 60, lambda: now[0])
+        told = await asyncio.gather(*(listing.told() for _ in range(5)))
+        assert told == [[{"name": "look 1"}]] * 5
+        now[0] = 59.9
+        assert await listing.told() == [{"name": "look 1"}]
+        now[0] = 60.0
+        assert await listing.told() == [{"name": "look 2"}]
+        assert looks == [0.0, 60.0]
+
+    asyncio.run(ask())
+
+
+def test_targets_that_cannot_be_told_are_looked_at_again():
+    looks = []
+
+    def look() -> list[dict[str, object]]:
+        looks.append(None)
+        if len(looks) == 1:
+            raise OSError("no compiler can be started")
+        return [{"name": "x86"}]
+
+    async def ask() -> None:
+        listing = Listing(look)
+        with pytest.raises(OSError, match="no compiler"):
+            await listing.told()
+        assert await listing.told() == [{"name": "x86"}]
+
+    asyncio.run(ask())
+
+
 def test_targets_are_those_of_the_command_line(server, cli, probed_once):
     here = json.loads(cli("targets", "--json").out)
     with server.client() as client:
@@ -79,7 +126,9 @@ def test_the_page_tells_every_route_and_what_its_body_is(server):
     assert {p["name"] for p in parameters["parameters"]} == {"task", "label", "kind", "seed"} | tables | texts
     assert all(p["description"] for p in parameters["parameters"])
     assert {"200", "413", "415", "422", "429", "503"} <= set(parameters["responses"])
-    assert {"multipart/form-data", "text/csv"} <= set(described["paths"]["/v1/build"]["post"]["requestBody"]["content"])
+    build = described["paths"]["/v1/build"]["post"]
+    assert {"multipart/form-data", "text/csv"} <= set(build["requestBody"]["content"])
+    assert {"modality", "classes", "class", "text"} < {p["name"] for p in build["parameters"]}
     assert "HTTPBearer" in described["components"]["securitySchemes"]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
+from modelgpt_edge.architecture.text.samples import SAMPLES
+from modelgpt_edge.compile.candidate import CLEAR, Probe
 from modelgpt_edge.compile.text.compiler import HARD_TEXTS, compile_text
 from modelgpt_edge.compile.text.source import TextSource, text_graph
 from modelgpt_edge.errors import GateError
@@ -71,6 +73,34 @@ def test_golden_rows_hold_hard_texts_and_the_users(source, questions):
     assert compiled.hops[0].name == "onnx"
     assert all(hop.passed for hop in compiled.hops)
     assert compiled.golden.outputs.shape == (len(words), 3)
+
+
+def test_where_nobody_knows_a_label_no_accuracy_is_told(source):
+    said = [f"{way} {name}" for way in ("what of", "please", "again") for name in CLASSES]
+    compiled = compile_text(source, [said], None, (find_target("x86"),), NO_LIMITS)
+    words = {row[0] for row in compiled.golden.words.tolist()}
+    assert words & set(said)
+    assert words & {" ".join(text.split()[:24]) for text in SAMPLES}
+    assert set(HARD_TEXTS) <= words
+    assert {c.precision for c in compiled.candidates} == {"fp32", "int8-dynamic"}
+    assert all((c.loss, c.training_accuracy) == (None, None) for c in compiled.candidates)
+    assert next(c for c in compiled.candidates if c.precision == "fp32").agreement == 1.0
+
+
+def test_rows_that_nobody_labelled_count_where_the_reference_is_clear():
+    nothing = np.zeros((4, 0), np.float32)
+    reference = np.array([[0.6, 0.4], [0.2, 0.8], [0.7, 0.3], [0.45, 0.55]], np.float32)
+    got = reference[:, ::-1].copy()
+    got[1] = reference[1]
+    labels = reference.argmax(1).astype(np.int32)
+    assert Probe(nothing, nothing, nothing, reference, labels).agreement(got) == 0.25
+    probe = Probe(nothing, nothing, nothing, reference, labels, labelled=False)
+    assert CLEAR == 2.0
+    assert probe.agreement(got) == 0.5
+    assert probe.first(2).agreement(got[:2]) == 1.0
+    assert probe.first(1).agreement(got[:1]) is None
+    assert probe.accuracy(got) is None
+    assert Probe(nothing, nothing, nothing, reference[:, :1], labels).agreement(got[:, :1]) is None
 
 
 @pytest.mark.parametrize("array", ["weight", "bias"])

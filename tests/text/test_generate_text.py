@@ -7,7 +7,8 @@ import pytest
 
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.text.generate import TextGenerated, generate_text
-from modelgpt_edge.parameters.text.prior import PROMPTS, spoken_name, word_prior
+from modelgpt_edge.parameters.text.prior import ABOUT, PROMPTS, sayings, texts_about, word_prior
+from modelgpt_edge.requirement.wording import spoken_name
 
 NOBODY = np.empty(0, np.int32)
 BANK = ("card lost or stolen", "refund", "exchange rate", "change pin")
@@ -163,3 +164,11 @@ def test_directions_of_words_are_of_unit_length_and_from_all_prompts(tiny):
 
 def test_braces_in_a_name_are_text(tiny):
     assert np.isfinite(word_prior(tiny, ("{}", "{0.__class__}", "a {b} c"), {"{}": "{x}"})).all()
+
+
+def test_texts_about_classes_are_none_that_the_prior_is_made_of():
+    meanings = {"refund": "money back"}
+    said = texts_about(("lost_card", "refund"), meanings)
+    assert said[:3] == ["money back", "lost card", "refund"]
+    assert len(set(said)) == len(said) == 1 + 2 * len(ABOUT)
+    assert not set(said[1:]) & {text for name in ("lost_card", "refund") for text in sayings(name, meanings.get(name, ""))}

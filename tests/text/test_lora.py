@@ -1,4 +1,5 @@
-"""LoRA from the hypernetwork: numpy, torch and the kernels say the same; what is built with it, and what is refused."""
+"""LoRA from the hypernetwork: numpy, torch and the kernels say the same, these in plain torch (in Triton they do in
+tests/kernels/test_adapters.py); what is built with it, and what is refused."""
 
 from __future__ import annotations
 

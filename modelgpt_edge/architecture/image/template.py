@@ -1,4 +1,4 @@
-"""What a model of pictures can be built on: a backbone at one of its sizes, or the tiny trunk. One interface for both."""
+"""What a model of pictures can be built on: a backbone at one of its sizes, the tiny trunk, or any network. One interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.image.backbone import Backbone
-from modelgpt_edge.architecture.image.convolutions import Ranges
+from modelgpt_edge.architecture.image.convolutions import HALF, SIGNED, Ranges
 from modelgpt_edge.architecture.image.ranges import find_ranges
 from modelgpt_edge.architecture.image.trunk import Trunk
 from modelgpt_edge.architecture.image.trunk_shape import COLOURS
@@ -24,6 +24,8 @@ TINY = "tiny"
 COLOURED = 2.0
 # Sides of a backbone's input, the largest first.
 SIZES = (224, 128, 96)
+# What convolutions are written in that are written here one by one.
+WRITTEN = ("fp32", "fp16", "int8", HALF, SIGNED)
 
 Told = Callable[[float], None]
 
@@ -33,7 +35,7 @@ class PictureTemplate(Protocol):
 
     @property
     def kind(self) -> str:
-        """What reports call it: ``backbone`` or ``trunk``."""
+        """What reports call it: ``backbone``, ``trunk``, ``timm`` or ``onnx``."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,14 @@ class PictureTemplate(Protocol):
     def linear(self) -> Floats | None:
         """How much each channel (D,) weighs where a head must be linear, to fold into the last layer; None where not."""
 
+    @property
+    def rooted(self) -> bool:
+        """Whether the last layer's channels are never negative, so that their roots may be taken."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that `add_to` knows."""
+
     def channels(self, pictures: NDArray[np.uint8], *, progress: Told = ...) -> tuple[Floats, ...]:
         """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of stages before it."""
 
@@ -88,6 +98,8 @@ class SizedBackbone:
     size: int
     kind = "backbone"
     linear = None
+    rooted = True
+    precisions = WRITTEN
 
     @property
     def name(self) -> str:
@@ -128,8 +140,7 @@ class SizedBackbone:
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """Never, see `PictureTemplate`."""
-        cure = "Build for a target such as x86 or raspberry-pi-5, or with --encoder tiny."
-        raise TargetUnavailableError(f"{self.name} has layers that no microcontroller runs", where="the C form", cure=cure)
+        raise no_microcontroller(self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +155,8 @@ class TrunkTemplate:
     kind = "trunk"
     name = TINY
     classifier = None
+    rooted = True
+    precisions = WRITTEN
 
     @staticmethod
     def shipped() -> TrunkTemplate:
@@ -192,3 +205,9 @@ class TrunkTemplate:
     def network(self, weight: Floats, bias: Floats) -> Network:
         """See `PictureTemplate`."""
         return self.trunk.network(weight, bias)
+
+
+def no_microcontroller(name: str) -> TargetUnavailableError:
+    """The error for a network that no microcontroller runs."""
+    cure = "Build for a target such as x86 or raspberry-pi-5, or with --encoder tiny."
+    return TargetUnavailableError(f"{name} has layers that no microcontroller runs", where="the C form", cure=cure)

@@ -29,6 +29,8 @@ HOW = {
 LEARNT = {
     "backbone": "The backbone learnt from ImageNet's photographs",
     "trunk": "The trunk learnt from CIFAR-10's photographs and from drawn shapes",
+    "timm": "The network learnt from what timm's page of it names",
+    "onnx": "The network learnt from what its makers showed it",
 }
 
 
@@ -122,8 +124,8 @@ def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
             "",
             "## What it takes and gives",
             "",
-            f"Pictures of any size, kind and mode; each is squashed to {size} x {size} pixels. On a device the model takes "
-            f"those as bytes, height x width x red, green and blue. It gives one of {len(manifest.classes)} classes "
+            f"Pictures of any size and mode that Pillow reads; each is squashed to {size} x {size} pixels. On a device it "
+            f"takes those as bytes, height x width x red, green and blue. It gives one of {len(manifest.classes)} classes "
             f"({names}{more}) and a probability for each.",
             *(["", "What the classes mean:", "", *(f"* {line}" for line in told)] if told else []),
             "",

@@ -22,7 +22,7 @@ from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_head import TextHead
 
 # Pictures that activation ranges are found on.
-CALIBRATED = 64
+CALIBRATED = 32
 # How convolutions are written for compilers of GPUs, by precision.
 TYPED = {"fp32": "fp32", "fp16": HALF, "int8": SIGNED}
 
@@ -99,10 +99,12 @@ class PictureSource:
 
     def precisions(self, target: Target, backend: Backend) -> list[str]:
         """What convolutions are worth on a device: ranges that are fixed beforehand, not found for each picture."""
+        known = self.template.precisions
         if target.sm is not None:  # the processor beside a GPU is only what it falls back to
-            return ["fp32"] if backend.name == "onnxruntime" else [p for p in target.precisions if p in backend.precisions]
+            typed = [p for p in target.precisions if p in backend.precisions and TYPED[p] in known]
+            return ["fp32"] if backend.name == "onnxruntime" else typed
         wanted = ("fp32", "int8", "fp16") if self.tight else ("fp32", "int8")
-        return [p for p in wanted if p in backend.precisions]
+        return [p for p in wanted if p in backend.precisions and p in known]
 
     def inputs(self, golden: Golden) -> Ints:
         """See `Compilable`."""

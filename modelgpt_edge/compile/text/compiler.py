@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from modelgpt_edge.architecture.text.samples import SAMPLES
 from modelgpt_edge.child import Floats
 from modelgpt_edge.compile.candidate import Probe
 from modelgpt_edge.compile.compiler import Compiled, Examined, compile_examined
@@ -33,7 +34,7 @@ HARD_TEXTS = (
 def compile_text(
     source: TextSource,
     columns: Sequence[Sequence[str]],
-    labels: NDArray[np.int32],
+    labels: NDArray[np.int32] | None,
     targets: tuple[Target, ...],
     limits: Limits,
     backends: Sequence[str] = (),
@@ -42,26 +43,38 @@ def compile_text(
     """Compile a text model for targets and pass every kept artefact through the gate.
 
     Args:
-        columns: texts of the user, and the second ones of pairs; samples where there are none. For golden rows and measurement.
-        labels: class positions (N,) of the texts.
+        columns: texts of the user, and the second ones of pairs; where there are none, texts about the classes, and samples are
+            taken beside them. For golden rows and measurement.
+        labels: class positions (N,) of the texts; None where nobody knows them.
         limits, backends: as for `compile_child`; raises as it does.
     """
     for name, array in (("weight", source.head.weight), ("bias", source.head.bias)):
         if not np.isfinite(array).all():
             what = f"the numeric gate failed at hop 'emit': head {name} holds NaN or infinite values"
             raise GateError(what, where="gate", cure="Please report the classes and this message.")
-    pick = np.unique(np.linspace(0, len(labels) - 1, min(REAL_TEXTS, len(labels))).astype(np.intp))
-    # A long text tells no more of the numerics than its start does, and costs an emulator minutes.
-    short = [[" ".join(texts[i].split()[:24]) for i in pick] for texts in columns]
+    if labels is None:  # texts about the classes are clear cases: others tell more of the numerics
+        own = [[*_spread(columns[0], REAL_TEXTS // 2), *_spread(SAMPLES, REAL_TEXTS // 2)]]
+        columns = [[*columns[0][: PROBED - len(SAMPLES)], *SAMPLES]]
+    else:
+        own = [_spread(texts, REAL_TEXTS) for texts in columns]
     hard = [HARD_TEXTS, HARD_TEXTS[::-1]][: len(columns)]
-    golden = _golden(source, [[*own, *odd] for own, odd in zip(short, hard)])
+    golden = _golden(source, [[*some, *odd] for some, odd in zip(own, hard)])
     truth = text_graph(source, "fp32", with_label=True).SerializeToString()
     got = executor_of(open_session(truth)).run(golden.numbers, source.inputs(golden))
     hops = [compare("onnx", golden.outputs, got, "fp32")]
     require(hops)
-    probe = _probe(source, [texts[:PROBED] for texts in columns], labels[:PROBED])
+    probe = _probe(source, [texts[:PROBED] for texts in columns], labels)
     ready = Examined(source, probe, golden, truth, hops)
     return compile_examined(ready, targets, limits, backends, progress)
+
+
+def _spread(texts: Sequence[str], most: int) -> list[str]:
+    """At most so many of the texts, evenly from first to last, the start of each.
+
+    A long text tells no more of the numerics than its start does, and costs an emulator minutes.
+    """
+    pick = np.unique(np.linspace(0, len(texts) - 1, min(most, len(texts))).astype(np.intp))
+    return [" ".join(texts[i].split()[:24]) for i in pick]
 
 
 def _reference(source: TextSource, columns: Sequence[Sequence[str]]) -> Floats:
@@ -74,6 +87,7 @@ def _golden(source: TextSource, columns: Sequence[Sequence[str]]) -> Golden:
     return Golden(np.zeros((len(words), 0), np.float32), words, _reference(source, columns))
 
 
-def _probe(source: TextSource, columns: Sequence[Sequence[str]], labels: NDArray[np.int32]) -> Probe:
-    nothing = np.zeros((len(labels), 0), np.float32)
-    return Probe(nothing, source.encoder.codes(*columns), nothing, _reference(source, columns), labels)
+def _probe(source: TextSource, columns: Sequence[Sequence[str]], labels: NDArray[np.int32] | None) -> Probe:
+    nothing, outputs = np.zeros((len(columns[0]), 0), np.float32), _reference(source, columns)
+    given = outputs.argmax(1).astype(np.int32) if labels is None else labels[: len(outputs)]
+    return Probe(nothing, source.encoder.codes(*columns), nothing, outputs, given, labels is not None)

@@ -45,7 +45,8 @@ def describe_text(
 
     Args:
         columns: names of the table's columns but the label.
-        chosen_by: who chose the generator: ``guard``, ``user``, or ``words`` where there was nothing to choose by.
+        chosen_by: who chose the generator: ``guard``, ``user``, ``usual`` where held-out examples were too few to choose by, or
+            ``words`` where there were none.
     """
     kept = [c for c in compiled.candidates if c.kept]
     schema = requirement.schema

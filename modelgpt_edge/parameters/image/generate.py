@@ -45,6 +45,7 @@ class PicturesGenerated:
         generator: ``words`` (the prior alone), ``linear`` (pictures alone), ``floor`` (pictures, words as their prior), or
             ``stages`` (the floor, earlier stages of the backbone beside the last one).
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
+        places: (T,) of the pictures that `held_out` and `truth` are of, among those that it learnt from; of `scored` none.
         row_losses: (N,) of pictures held out from those that it learnt from; None where they are too few to tell anything.
     """
 
@@ -57,6 +58,7 @@ class PicturesGenerated:
     held_out: Floats
     truth: NDArray[np.int32]
     seconds: float
+    places: NDArray[np.intp]
     row_losses: Floats | None = None
 
 
@@ -69,6 +71,7 @@ def generate_pictures(
     generator: str | None = None,
     around: Sequence[Floats] | None = None,
     linear: Floats | None = None,
+    rooted: bool = True,
     progress: Progress = lambda stage, share: None,
 ) -> PicturesGenerated:
     """Emit a head for channels of labelled pictures.
@@ -80,6 +83,7 @@ def generate_pictures(
         generator: the one to use; None lets held-out pictures choose.
         around: channels of the user's unlabelled pictures, which the space is centred on; of the labelled ones where not given.
         linear: weights (D,) of channels where the space must be linear, as the tiny trunk's; there is a picture then.
+        rooted: whether the last layer's channels are never negative, see `Space.around`.
 
     Raises:
         InputError: a generator is asked for that there is nothing for.
@@ -89,19 +93,20 @@ def generate_pictures(
     _require_possible(generator, len(labels), spoken, len(channels) > 1)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
-    last = Space.around(centre[:1]) if linear is None else Space.linear(centre[0], linear)
+    last = Space.around(centre[:1], rooted) if linear is None else Space.linear(centre[0], linear)
     with threadpool_limits(1, "blas"):
         if not len(labels):
             nothing = np.empty((0, classes), np.float32)
             head = _words(words, PICTURES.words_factor)
             seconds = time.perf_counter() - start
-            return PicturesGenerated(last, head, "words", {}, None, UNKNOWN, nothing, labels, seconds)
+            none = np.empty(0, np.intp)
+            return PicturesGenerated(last, head, "words", {}, None, UNKNOWN, nothing, labels, seconds, none)
         progress("generating", 0)
         seen = last.of(channels)
         judgement = judge(seen, labels, words, spoken, seed, menu=PICTURES)
         wide, wide_seen, wide_words = last, seen, words
         if len(channels) > 1 and (generator == "stages" or (generator is None and judgement.enough)):
-            wide = Space.around(centre)
+            wide = Space.around(centre, rooted)
             wide_seen = wide.of(channels)
             wide_words = np.concatenate([words, np.zeros((wide.width - len(words), classes), np.float32)])
             only = "floor" if spoken else "linear"
@@ -121,6 +126,7 @@ def generate_pictures(
         held_out=best.logits,
         truth=judgement.truth,
         seconds=time.perf_counter() - start,
+        places=judgement.places,
         row_losses=log_losses(best.logits, judgement.truth) if judgement.enough else None,
     )
 
@@ -133,7 +139,7 @@ def scored(
     child = classification_score(logits, labels, method)
     baseline = classification_score(shares_of(labels, logits.shape[1]), labels, method)
     scores = TextScores(child, generated.scores.linear, baseline)
-    return replace(generated, scores=scores, held_out=logits, truth=labels)
+    return replace(generated, scores=scores, held_out=logits, truth=labels, places=np.empty(0, np.intp))
 
 
 def _require_possible(generator: str | None, pictures: int, spoken: bool, staged: bool) -> None:

@@ -16,13 +16,19 @@ from safetensors import SafetensorError, safe_open
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import PackageError
-from modelgpt_edge.parameters.text.prior import spoken_name, unit_columns
+from modelgpt_edge.parameters.text.prior import unit_columns
+from modelgpt_edge.requirement.wording import spoken_name
 
 SHIPPED = Path(__file__).with_name("imagenet.safetensors")
 # Ridge penalty of the map; names that are nearest, and the power of their cosines by which they count.
 PENALTY, NEAREST, POWER = 20.0, 30, 4
 # Ways to use a name; with a meaning, that is said too.
 PROMPTS = ("a photo of a {}.", "{}")
+# Cosines of two guesses: above the first names say nearly the same, which is so of 25 of the 499,500 pairs of different names
+# that ImageNet has; above the second they are one and the same to the encoder.
+ALIKE, SAME = 0.93, 1 - 1e-6
+# Length below which what is left of a guess, once the mean is taken from it, is rounding.
+NOTHING = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +53,8 @@ class ImagenetNames:
             cure = "Install modelgpt-edge anew."
             raise PackageError("ImageNet's names can't be read", where=str(path), seen=str(error), cure=cure) from error
 
-    def rows(self, said: Floats, classifier: Floats) -> Floats:
-        """Directions (D, K) of unit length for classes, centred on their mean.
+    def guesses(self, said: Floats, classifier: Floats) -> Floats:
+        """Where (K, D) a classifier would put classes: the sum of two guesses of length one.
 
         Args:
             said: sentence embeddings (K, E) of the classes, of unit length; classifier: rows (1000, D) of ImageNet's classes.
@@ -66,25 +72,41 @@ class ImagenetNames:
         worth = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** POWER
         worth /= np.maximum(worth.sum(1, keepdims=True), 1e-12)
         near = np.einsum("kn,knd->kd", worth, rows[nearest % len(rows)])
-        guessed = _unit(mapped) + _unit(near)
-        return unit_columns((guessed - guessed.mean(0)).T).astype(np.float32)
+        guessed: Floats = (_unit(mapped) + _unit(near)).astype(np.float32)
+        return guessed
 
 
 def picture_prior(
     names: ImagenetNames, encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str], classifier: Floats
 ) -> Floats:
-    """Directions of classes (D, K) by their names and, where given, their meanings; `classifier` as for `rows`."""
+    """Directions of classes (D, K) by their names and, where given, their meanings; `classifier` as for `guesses`."""
+    return directions(picture_guesses(names, encoder, classes, meanings, classifier))
+
+
+def directions(guessed: Floats) -> Floats:
+    """Directions (D, K) of unit length, centred on their mean, of guesses (K, D); zeros where nothing is left of one."""
+    left = guessed - guessed.mean(0)
+    left[np.linalg.norm(left, axis=1) < NOTHING] = 0
+    return unit_columns(left.T).astype(np.float32)
+
+
+def picture_guesses(
+    names: ImagenetNames, encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str], classifier: Floats
+) -> Floats:
+    """Guesses (K, D) of classes by their names and, where given, their meanings; `classifier` as for `guesses`."""
     texts = [(k, text) for k, name in enumerate(classes) for text in _sayings(name, meanings.get(name, ""))]
     embedded = encoder.embed([text for _, text in texts])
     owner = np.array([k for k, _ in texts])
     said = np.stack([embedded[owner == k].mean(0) for k in range(len(classes))])
-    return names.rows(_unit(said), classifier)
+    return names.guesses(_unit(said), classifier)
 
 
-def alike(prior: Floats, classes: Sequence[str], cosine: float = 0.95) -> list[tuple[str, str]]:
-    """Pairs of classes whose directions are all but the same: their names don't tell them apart."""
-    cosines = prior.T @ prior
-    return [(classes[i], classes[j]) for i in range(len(classes)) for j in range(i) if cosines[i, j] > cosine]
+def alike(guessed: Floats, classes: Sequence[str], cosine: float = ALIKE) -> list[tuple[str, str]]:
+    """Pairs of classes whose guesses (K, D) lie nearer than `cosine`, the nearest first: names hardly tell them apart."""
+    rows = _unit(guessed)
+    cosines = rows @ rows.T
+    pairs = [(i, j) for j in range(len(classes)) for i in range(j) if cosines[i, j] > cosine]
+    return [(classes[i], classes[j]) for i, j in sorted(pairs, key=lambda pair: -cosines[pair])]
 
 
 def _sayings(label: str, meaning: str) -> list[str]:

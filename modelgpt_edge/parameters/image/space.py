@@ -1,7 +1,7 @@
 """The space in which heads of pictures are solved: what a backbone says of a picture, block by block, each of length one.
 
-The last layer's channels are counts of a kind (means of values that are never negative), so their root is taken: it lifts a
-few points of accuracy out of few pictures. Stages before it say less, but on grey or drawn pictures what the last one missed.
+The last layer's channels mostly are counts of a kind (means of values that are never negative), and then their root is taken:
+it lifts a few points of accuracy out of few pictures. Stages before it say less, but on grey or drawn pictures what it missed.
 """
 
 from __future__ import annotations
@@ -51,25 +51,27 @@ class Space:
     blocks: tuple[Block, ...]
 
     @staticmethod
-    def around(channels: Sequence[Floats]) -> Space:
+    def around(channels: Sequence[Floats], rooted: bool = True) -> Space:
         """The space around pictures, labelled or not.
 
         Args:
             channels: of the last layer (N, D), and of earlier stages where they count too. Without any picture (N = 0) nothing
                 is taken off.
+            rooted: whether roots of the last layer's are taken, which then are never negative.
         """
         weights = np.array([LAST_WEIGHT, *[1.0] * (len(channels) - 1)])
         weights /= np.linalg.norm(weights)
         blocks = []
         for place, (own, weight) in enumerate(zip(channels, weights)):
-            values = np.sqrt(np.maximum(own, 0)) if place == 0 else own
+            root = rooted and place == 0
+            values = np.sqrt(np.maximum(own, 0)) if root else own
             mean, scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
             if len(own):
                 mean = values.mean(0).astype(np.float32)
                 if place:
                     deviation = values.std(0)
                     scale = (1 / (deviation + SMOOTHED * deviation.mean() + LEAST)).astype(np.float32)
-            blocks.append(Block(mean, scale, float(weight), place == 0))
+            blocks.append(Block(mean, scale, float(weight), root))
         return Space(tuple(blocks))
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ GENERATORS = ("words", "linear", "floor", "lora")
 
 @dataclass(frozen=True)
 class TextScores:
-    """Scores of the model, of examples without words, and of the baseline that knows the labels alone."""
+    """Scores of the model, of examples without names on the plain encoder (`linear`, as tables have it), and of the baseline
+    that knows the labels alone.
+    """
 
     child: Score
     linear: Score
@@ -53,6 +55,7 @@ class TextGenerated:
         held_out: logits (N, K) of examples by heads that never saw them; truth: their classes (N,). Empty without any.
         seconds: time of generation, embedding included.
         adapter: sha256 of the file of the generator that adapted the encoder; None where none did.
+        enough: whether held-out examples were enough to choose a generator by.
     """
 
     head: TextHead
@@ -65,6 +68,7 @@ class TextGenerated:
     truth: NDArray[np.int32]
     seconds: float
     adapter: str | None = None
+    enough: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,25 +124,35 @@ def generate_text(
             embeddings = encoder.embed(texts, pairs, progress=lambda share: progress("embedding", share))
         seen = _Seen(encoder, prior, embeddings)
         adapted = None if lora is None else _adapted(lora, seen, texts, classes, meanings, progress)
-        if not len(texts):
-            last = adapted or seen
-            name = "words" if adapted is None else "lora"
-            nothing = np.empty((0, len(classes)), np.float32)
-            head, sha256 = _words(last.prior, menu.words_factor), None if lora is None else lora.sha256
-            seconds = time.perf_counter() - start
-            return TextGenerated(head, last.encoder, name, {}, None, UNKNOWN, nothing, labels, seconds, sha256)
-        progress("generating", 0)
-        judgement = judge(embeddings, labels, prior, pairs is None, seed, menu=menu, afresh=afresh)
-        if adapted is not None:  # no label was shown to what adapted the encoder, so held-out examples judge it as any other
-            held_out = judge(adapted.embeddings, labels, adapted.prior, True, seed, only="floor")
-            judgement.by_name["lora"] = held_out.by_name["floor"]
-        chosen = generator or _choose(judgement)
-        best, last = judgement.by_name[chosen], adapted if adapted is not None and chosen == "lora" else seen
-        if best.strength is None:
-            head = _words(last.prior, best.factor)
+        if len(texts):
+            progress("generating", 0)
+            judgement = judge(embeddings, labels, prior, pairs is None, seed, menu=menu, afresh=afresh)
+            if adapted is not None:  # no label was shown to what adapted the encoder: held-out examples judge it as any other
+                held_out = judge(adapted.embeddings, labels, adapted.prior, True, seed, only="floor")
+                judgement.by_name["lora"] = held_out.by_name["floor"]
+            made = _solved(seen, adapted, labels, judgement, generator or _choose(judgement))
         else:
-            examples = Examples.with_words(last.embeddings, labels, last.prior)
-            head = examples.solve(last.prior, best.strength).scaled(best.factor)
+            made = _by_words(seen, adapted, labels, menu)
+    used = lora.sha256 if lora is not None and made.generator == "lora" else None
+    return replace(made, adapter=used, seconds=time.perf_counter() - start)
+
+
+def _by_words(seen: _Seen, adapted: _Seen | None, labels: NDArray[np.int32], menu: Menu) -> TextGenerated:
+    """The prior alone, on the adapted encoder where there is one."""
+    last = adapted or seen
+    head, name = _words(last.prior, menu.words_factor), "words" if adapted is None else "lora"
+    nothing = np.empty((0, last.prior.shape[1]), np.float32)
+    return TextGenerated(head, last.encoder, name, {}, None, UNKNOWN, nothing, labels, 0.0, enough=False)
+
+
+def _solved(seen: _Seen, adapted: _Seen | None, labels: NDArray[np.int32], judgement: Judgement, chosen: str) -> TextGenerated:
+    """The head of all examples by the generator that was chosen."""
+    best, last = judgement.by_name[chosen], adapted if adapted is not None and chosen == "lora" else seen
+    if best.strength is None:
+        head = _words(last.prior, best.factor)
+    else:
+        examples = Examples.with_words(last.embeddings, labels, last.prior)
+        head = examples.solve(last.prior, best.strength).scaled(best.factor)
     return TextGenerated(
         head=head,
         encoder=last.encoder,
@@ -148,8 +162,8 @@ def generate_text(
         scores=_scores(judgement, chosen),
         held_out=best.logits,
         truth=judgement.truth,
-        seconds=time.perf_counter() - start,
-        adapter=lora.sha256 if lora is not None and chosen == "lora" else None,
+        seconds=0.0,
+        enough=judgement.enough,
     )
 
 

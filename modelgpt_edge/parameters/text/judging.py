@@ -86,11 +86,13 @@ class Judgement:
 
     Attributes:
         by_name: the generators.
+        places: (N,) of the examples, in order, among those that were given.
         truth: class positions (N,) of the examples; method: how they were held out, in words.
         enough: whether there are enough to choose by.
     """
 
     by_name: dict[str, Judged]
+    places: NDArray[np.intp]
     truth: NDArray[np.int32]
     method: str
     enough: bool
@@ -147,7 +149,7 @@ def judge(
     for name, some in tried.items():
         mine = [_calibrated(s, logits[strengths.index(s)], y, enough, menu.few_factor) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)
-    return Judgement(by_name, y, method, enough)
+    return Judgement(by_name, pick, y, method, enough)
 
 
 def _calibrated(strength: Strength | None, logits: Floats, labels: NDArray[np.int32], enough: bool, usual: float) -> Judged:

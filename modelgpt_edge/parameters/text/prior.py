@@ -5,17 +5,23 @@ It serves as the whole head where there is no example, and as the prior mean of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.child import Floats
+from modelgpt_edge.requirement.wording import spoken_name
 
 # A bare name is seldom a sentence: the mean over ways to use it lies nearer to what people write. Of twenty ways these were
 # picked, one after the other, on half of CLINC150's intents.
 PROMPTS = ("{}?", "{}!", "i need help with {}")
+# Other ways, that no direction is a mean of.
+ABOUT = (
+    *("{}", "{} please", "i have a question about {}", "this is about {}", "why {}", "can you help me with {}", "another {}"),
+    *("what does {} mean", "it is {}", "my problem is {}", "tell me more about {}", "is this {} or something else"),
+    *("hello, {} again", "{} since yesterday", "no {} yet", "{}, and thank you"),
+)
 
 
 def word_prior(encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str]) -> Floats:
@@ -36,12 +42,6 @@ def unit_columns(matrix: Floats) -> Floats:
     return matrix / np.maximum(np.linalg.norm(matrix, axis=0, keepdims=True), 1e-12).astype(np.float32)
 
 
-def spoken_name(name: str) -> str:
-    """A class's name as one would say it: ``card_arrival`` and ``cardArrival`` become "card arrival"."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return " ".join(re.sub(r"[_\-/.]+", " ", split).split()) or name
-
-
 def sayings(label: str, meaning: str = "") -> list[str]:
     """Texts that a class's direction is the mean of: ways to use its name and, where there is one, its meaning."""
     name = spoken_name(label)
@@ -49,3 +49,15 @@ def sayings(label: str, meaning: str = "") -> list[str]:
     if not meaning.strip():
         return said
     return [*said, meaning.strip(), f"{meaning.strip()}?", f"{name}: {meaning.strip()}"]
+
+
+def texts_about(classes: Sequence[str], meanings: Mapping[str, str]) -> list[str]:
+    """Texts about classes that their directions aren't made of: what can be asked where no text was given.
+
+    The first ones are of all classes.
+    """
+    names = [spoken_name(name) for name in classes]
+    return [
+        *filter(None, (meanings.get(name, "").strip() for name in classes)),
+        *(way.format(n) for way in ABOUT for n in names),
+    ]

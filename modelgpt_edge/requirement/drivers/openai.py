@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from ipaddress import ip_address
 from socket import SHUT_RDWR
 from threading import Timer
@@ -214,11 +214,14 @@ def _ended_at(connection: HTTPConnection, until: float) -> Iterator[Callable[[],
 
 
 def _read(response: HTTPResponse) -> bytes:
+    """The body; IncompleteRead where the connection ends before it does, which a read of so many bytes doesn't tell."""
     if response.status != 200:
         return response.read(ERROR_READ)
     content = response.read(LONGEST_ANSWER + 1)
     if len(content) > LONGEST_ANSWER:
         raise UnusableAnswerError(f"it is longer than {LONGEST_ANSWER // 1024} kB")
+    if response.length:
+        raise IncompleteRead(content, response.length)
     return content
 
 

@@ -64,13 +64,18 @@ def why_not(sentence: str, question: Question, task: str, rows: Rows, requiremen
     return ""
 
 
-def meanings_of(claimed: Mapping[str, str], asked: Sequence[str], question: Question, task: str) -> dict[str, str]:
-    """What classes mean, where a model tells it of every one of `asked` in words that will do; else nothing."""
+def meanings_of(
+    claimed: Mapping[str, str], asked: Sequence[str], question: Question, task: str, rows: Rows, requirement: Requirement
+) -> dict[str, str]:
+    """What classes mean, where a model tells it of every one of `asked` in words that will do; else nothing.
+
+    Args:
+        question, rows: as for `why_not`.
+    """
     told = {name: claimed[name] for name in asked if name in claimed}
     different = len({name_words(text) for text in told.values()}) == len(asked)
-    if not asked or not different or any(_no_meaning(name, text, question, task) for name, text in told.items()):
-        return {}
-    return told
+    unfit = any(_no_meaning(name, text, question, task) or _leaks(text, task, rows, requirement) for name, text in told.items())
+    return {} if not asked or not different or unfit else told
 
 
 def _no_meaning(name: str, text: str, question: Question, task: str) -> bool:
@@ -113,11 +118,11 @@ def _about(sentence: str, task: str, requirement: Requirement) -> bool:
     return not asked.isdisjoint(words.split()) or not pairs.isdisjoint(pairwise(sentence))
 
 
-def _leaks(sentence: str, task: str, rows: Rows, requirement: Requirement) -> bool:
-    """Whether a sentence repeats a word or text of the rows that the question showed."""
+def _leaks(text: str, task: str, rows: Rows, requirement: Requirement) -> bool:
+    """Whether a text repeats a word or text of the rows that the question showed."""
     schema = requirement.schema
     known = f" {name_words(' '.join((task, schema.label.name, *(c.name for c in schema.columns), *schema.classes)))} "
-    words = f" {name_words(sentence)} "
+    words = f" {name_words(text)} "
     spans = {span for cells, _ in rows for cell in cells.values() for span in _spans(name_words(cell).split())}
     return any(len(span) >= LEAST_LETTERS and f" {span} " in words and f" {span} " not in known for span in spans)
 

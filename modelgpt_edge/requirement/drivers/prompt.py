@@ -1,7 +1,7 @@
-"""What a language model is asked: two questions, each with the JSON that it may answer.
+"""What a language model is asked, each question with the JSON that it may answer. Limits are never asked for.
 
-The first asks for facts and shows names, types and counts alone, so that no cell can sway them. The second asks for a sentence,
-in the manner of the ModelGPT paper (arXiv 2402.12408, section 3.1): rows as [input] and [label]. Limits are never asked for.
+What decides something (facts; for texts, what classes mean) is asked without showing a row, so that no cell can sway it. The
+question for a sentence shows rows as [input] and [label], in the manner of the ModelGPT paper (arXiv 2402.12408, section 3.1).
 """
 
 from __future__ import annotations
@@ -87,25 +87,47 @@ def ask_facts(task: str, profile: Profile) -> tuple[Question, dict[str, str]]:
     return Question("label, kind and named columns", SYSTEM, user, schema), shown
 
 
-def ask_sentence(request: Request, profile: Profile | None, requirement: Requirement) -> Question:
+def ask_sentence(
+    request: Request, profile: Profile | None, requirement: Requirement, *, with_meanings: bool = True
+) -> Question:
     """The question for the requirement in one sentence, and for what the classes mean.
 
     It holds no cells where the request is private, and none where there is no data, `profile` None.
+
+    Args:
+        with_meanings: False asks for the sentence alone, where `ask_meanings` asks for the rest.
     """
     schema = requirement.schema
     label = _quoted(schema.label.name)
-    classes = meant_classes(request, requirement)
+    classes = meant_classes(request, requirement) if with_meanings else []
     asked = f"a value of {label}" if schema.kind == "regression" else f"one of {len(schema.classes)} classes of {label}"
-    listed = json.dumps(classes, ensure_ascii=False)
-    meanings = f"\nclasses: for each of {listed} what it means, in a few words" if classes else ""
+    meanings = f"\n{_meanings(classes)}" if classes else ""
     user = (
         f"Request: {_task(request.task)}\n\n{_data(request, profile, requirement)}"
         f"The model takes [input] and gives [label], {asked}. Answer as JSON with {'these keys' if classes else 'this key'}.\n"
         f"sentence: one sentence of at most {LONGEST} characters that says what the model has to do and names {label}{meanings}"
     )
-    told = {"classes": _object(**dict.fromkeys(classes, TEXT))} if classes else {}
+    told = {"classes": _told(classes)} if classes else {}
     about = "a sentence" + (" and what the classes mean" if classes else "")
     return Question(about, SYSTEM, user, _object(sentence=TEXT, **told))
+
+
+def ask_meanings(request: Request, requirement: Requirement) -> Question:
+    """The question for what the classes mean alone. Of the data it holds the classes' names and nothing else."""
+    classes = meant_classes(request, requirement)
+    user = (
+        f"Request: {_task(request.task)}\n\nThe model gives one of {len(requirement.schema.classes)} classes. "
+        f"Answer as JSON with this key.\n{_meanings(classes)}"
+    )
+    return Question("what the classes mean", SYSTEM, user, _object(classes=_told(classes)))
+
+
+def _meanings(classes: Sequence[str]) -> str:
+    return f"classes: for each of {json.dumps(classes, ensure_ascii=False)} what it means, in a few words"
+
+
+def _told(classes: Sequence[str]) -> dict[str, Any]:
+    return _object(**dict.fromkeys(classes, TEXT))
 
 
 def meant_classes(request: Request, requirement: Requirement) -> list[str]:

@@ -17,8 +17,15 @@ from modelgpt_edge.requirement.drivers.answer import read_facts, read_told, unas
 from modelgpt_edge.requirement.drivers.driver import Driver, UnusableAnswerError
 from modelgpt_edge.requirement.drivers.merge import check_facts
 from modelgpt_edge.requirement.drivers.opening import open_driver
-from modelgpt_edge.requirement.drivers.own_words import meanings_of, why_not
-from modelgpt_edge.requirement.drivers.prompt import Question, ask_facts, ask_sentence, meant_classes, shown_rows
+from modelgpt_edge.requirement.drivers.own_words import Rows, meanings_of, why_not
+from modelgpt_edge.requirement.drivers.prompt import (
+    Question,
+    ask_facts,
+    ask_meanings,
+    ask_sentence,
+    meant_classes,
+    shown_rows,
+)
 from modelgpt_edge.requirement.label import find_label
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.validation import validate
@@ -41,7 +48,8 @@ def write_with(driver: Driver, request: Request, profile: Profile) -> Requiremen
     advice, notes = _advice(driver, request, profile)
     requirement, advice, refused = _with_advice(request, profile, advice)
     taken = _taken(requirement, advice)
-    requirement, told, more = _with_sentence(driver, request, profile, requirement)
+    question = ask_sentence(request, profile, requirement)
+    requirement, told, more = _with_words(driver, question, request, shown_rows(request, profile, requirement), requirement)
     about = "label, kind, named columns and a sentence"
     requirement = _noted(requirement, driver, request, profile, about, [*taken, *told], [*notes, *refused, *more])
     validate(requirement, profile)
@@ -51,20 +59,33 @@ def write_with(driver: Driver, request: Request, profile: Profile) -> Requiremen
 def in_own_words(requirement: Requirement, request: Request, profile: Profile | None) -> Requirement:
     """A requirement about texts with a language model's sentence and its meanings of classes, where a driver is named.
 
-    What classes mean by the user's own words stays. `profile` is None where there is no data. Errors are those of
-    `write_requirement`.
+    What classes mean is a part of the head's prior, so it is asked for apart from any row. The user's own words stay. `profile`
+    is None where there is no data. Errors are those of `write_requirement`.
     """
     driver = open_driver(request.driver)
     if driver is None:
         return requirement
-    requirement, taken, notes = _with_sentence(driver, request, profile, requirement)
-    return _noted(requirement, driver, request, profile, "a sentence", taken, notes)
+    rows = shown_rows(request, profile, requirement)
+    taken: list[str] = []
+    notes: list[str] = []
+    for question in text_questions(request, profile, requirement):
+        shown_here = rows if "sentence" in question.schema["properties"] else []
+        requirement, told, more = _with_words(driver, question, request, shown_here, requirement)
+        taken, notes = [*told, *taken], [*notes, *more]
+    return _noted(requirement, driver, request, profile, "a sentence", taken, list(dict.fromkeys(notes)))
 
 
 def questions(request: Request, profile: Profile) -> tuple[Question, ...]:
     """What a model would be asked about a table, the second as it is where the first changes nothing."""
     requirement = rules.write_requirement(request, profile)
     return ask_facts(request.task, profile)[0], ask_sentence(request, profile, requirement)
+
+
+def text_questions(request: Request, profile: Profile | None, requirement: Requirement) -> tuple[Question, ...]:
+    """What a model is asked about texts, given what the rules read: what classes mean apart, where rows are shown."""
+    if meant_classes(request, requirement) and shown_rows(request, profile, requirement):
+        return ask_meanings(request, requirement), ask_sentence(request, profile, requirement, with_meanings=False)
+    return (ask_sentence(request, profile, requirement),)
 
 
 def _noted(
@@ -114,22 +135,29 @@ def _taken(requirement: Requirement, advice: Advice) -> list[str]:
     return taken + ([f"named columns {spoken(named)}"] if named else [])
 
 
-def _with_sentence(
-    driver: Driver, request: Request, profile: Profile | None, requirement: Requirement
+def _with_words(
+    driver: Driver, question: Question, request: Request, rows: Rows, requirement: Requirement
 ) -> tuple[Requirement, list[str], list[str]]:
-    """The requirement in a model's words where they will do, what was taken, and notes."""
-    question = ask_sentence(request, profile, requirement)
+    """The requirement in a model's words where they will do, what was taken, and notes.
+
+    Args:
+        question: that asks for a sentence, for what classes mean, or for both.
+        rows: that it shows.
+    """
     try:
         told = read_told(driver.ask(question))
     except UnusableAnswerError as error:
-        return requirement, [], [f"Its answer with a sentence is no use: {error}."]
+        return requirement, [], [f"Its answer with {question.about} is no use: {error}."]
+    asked_for = question.schema["properties"]
     notes = unasked_note(told.unasked)
     taken: list[str] = []
-    rows = shown_rows(request, profile, requirement)
-    meanings = meanings_of(told.meanings, meant_classes(request, requirement), question, request.task)
+    asked = meant_classes(request, requirement) if "classes" in asked_for else []
+    meanings = meanings_of(told.meanings, asked, question, request.task, rows, requirement)
     if meanings:
         taken.append("what classes mean")
         requirement = replace(requirement, meanings=meanings)
+    if "sentence" not in asked_for:
+        return requirement, taken, notes
     if why := why_not(told.sentence, question, request.task, rows, requirement):
         return requirement, taken, [*notes, f"Its sentence was not taken: {why}."]
     return replace(requirement, sentence=told.sentence), ["a sentence", *taken], notes

@@ -174,6 +174,21 @@ def test_a_server_that_is_silent_is_left(server, ask, customers):
         ask(server.plays(lambda handler: server.ended.wait(60)).driver(seconds=0.5, waits=(5,)), TASK, customers)
 
 
+def test_half_an_answer_is_a_broken_connection_and_is_asked_for_again(server, answers, ask, customers):
+    def half(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "60000")
+        handler.end_headers()
+        handler.wfile.write(answers["completion"](json.dumps(FACTS)))
+
+    says = answers["says"]
+    assert asks_well(ask(server.plays(half, half, says(FACTS), says(TOLD)).driver(), TASK, customers))
+    server.asked.clear()
+    with pytest.raises(InputError, match=r"can't be asked: IncompleteRead\(\d+ bytes read, \d+ more expected\)"):
+        ask(server.plays(half).driver(), TASK, customers)
+    assert len(server.asked) == 3
+
+
 NONSENSE = {
     "a page": b"<html>It works!</html>",
     "nothing": b"",

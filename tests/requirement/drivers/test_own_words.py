@@ -99,9 +99,24 @@ def test_meanings_count_for_all_classes_or_not_at_all(customers, claimed):
     requirement = rules.write_requirement(request, facts)
     question = ask_sentence(request, facts, requirement)
     good = {"yes": "goes away", "no": "stays", "maybe": "left over"}
-    assert meanings_of(good, ["no", "yes"], question, TASK) == {"no": "stays", "yes": "goes away"}
-    assert meanings_of(claimed, ["no", "yes"], question, TASK) == {}
-    assert meanings_of(good, [], question, TASK) == {}
+    rows = shown_rows(request, facts, requirement)
+    assert meanings_of(good, ["no", "yes"], question, TASK, rows, requirement) == {"no": "stays", "yes": "goes away"}
+    assert meanings_of(claimed, ["no", "yes"], question, TASK, rows, requirement) == {}
+    assert meanings_of(good, [], question, TASK, rows, requirement) == {}
+
+
+@pytest.mark.parametrize(
+    "meaning", ["goes away as Plus for Alice did", "goes away as basic plus for alice smith does", "goes away, or gold"]
+)
+def test_meanings_hold_no_cell(customers, meaning):
+    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
+    facts = profile(open_source(table), 0)
+    request = Request(TASK, table, "left")
+    requirement = rules.write_requirement(request, facts)
+    question, rows = ask_sentence(request, facts, requirement), shown_rows(request, facts, requirement)
+    claimed = {"yes": meaning, "no": "stays"}
+    assert meanings_of(claimed, ["no", "yes"], question, TASK, rows, requirement) == {}
+    assert meanings_of(claimed, ["no", "yes"], question, TASK, [], requirement) == claimed
 
 
 def test_a_chinese_sentence_speaks_of_a_chinese_request(customers):

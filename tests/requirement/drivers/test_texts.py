@@ -37,7 +37,7 @@ def told(server, answers):
         plain = write_text_requirement(request, found, facts)
         requirement = in_own_words(plain, request, facts)
         assert (requirement.targets, requirement.limits, requirement.schema) == (plain.targets, plain.limits, plain.schema)
-        return requirement, json.dumps([body for _, body in server.asked], ensure_ascii=False)
+        return requirement, [json.dumps(body, ensure_ascii=False) for _, body in server.asked]
 
     return tell
 
@@ -49,28 +49,37 @@ def test_texts_with_examples(told):
     assert requirement.driver == "openai:m"
     assert "Taken from its answers: a sentence and what classes mean." in requirement.notes[-2]
     assert requirement.notes[-1] == "It also answered targets, which it wasn't asked for: left out."
-    assert "day 0" in sent
+    assert "day 0" in sent[-1]
+
+
+def test_what_classes_mean_is_asked_for_without_a_row(told):
+    _, (meanings, sentence) = told(TABLE)
+    assert "what it means" in meanings
+    assert "what it means" not in sentence
+    assert not any(word in meanings for word in ("day", "money", "gone", "text\\"))
 
 
 def test_private_texts(told):
     requirement, sent = told(TABLE, private=True)
     assert requirement.meanings == {}
     assert requirement.sentence == TOLD["sentence"]
-    assert not any(word in sent for word in ("day", "money", "refund", "card"))
+    assert len(sent) == 1
+    assert not any(word in sent[0] for word in ("day", "money", "refund", "card"))
 
 
 @pytest.mark.parametrize("private", [False, True])
 def test_classes_alone(told, private):
     requirement, sent = told(classes=NAMED, private=private)
     assert requirement.meanings == TOLD["classes"]
-    assert "refund" in sent  # which the user named
+    assert len(sent) == 1  # there is no row to keep it from
+    assert "refund" in sent[0]  # which the user named
     assert "shown 0 rows" in requirement.notes[-2]
 
 
 def test_what_the_user_says_of_classes_stands(told):
     requirement, sent = told(classes={"refund": "wants money", "card": ""})
     assert requirement.meanings == {"refund": "wants money"}
-    assert '"classes"' not in sent
+    assert '"classes"' not in sent[0]
 
 
 def test_the_rules_ask_nobody(server):
