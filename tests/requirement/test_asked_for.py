@@ -67,7 +67,7 @@ def test_the_column_that_is_asked_for(task: str, names: list[str], expected: str
 
 def test_many_columns_and_a_long_text_take_a_moment() -> None:
     names = [f"column of kind {i}" for i in range(5000)]
-    began = time.perf_counter()
+    began = time.process_time()
     assert find_asked_for("predict nothing in particular " * 2000, names) is None
     assert find_asked_for("predict the column of kind 4999", names) == "column of kind 4999"
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
