@@ -23,7 +23,7 @@ from image_report import write_page
 from picture_heads import balanced
 from picture_sets import SETS, PictureSet, read_set
 from processes import cpu_seconds
-from units import installed, known, run_all
+from units import installed, known, left_to_run, run_all
 from wheels import MissingDataError
 
 SHOTS = (0, 1, 5, 10, 20, 100)
@@ -73,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     readable = [name for name in sets if _readable(name, unrun)]
     units = plan(readable, chosen, scope)
     done = finished(environment.read_jsonl(options.out), settings)
-    again = {c.title for c in chosen if c.key in options.again}
-    todo = [unit for unit in units if unit.contender in again or unit not in done]
-    environment.say(f"{len(units)} units, {len(units) - len(todo)} of them done already")
+    todo = left_to_run(units, done, chosen, options.again)
     run_all(todo, one, settings, settings.threads, options.out, _line)
     kept = finished(environment.read_jsonl(options.out), settings)
     every = plan(readable, chosen, scope.whole())

@@ -22,7 +22,7 @@ from text_contenders import CONTENDERS, TextContender
 from text_report import write_page
 from text_sets import FULL, SETS, UNDRAWN, Texts, TextSet, cut_test, draw, load_texts
 from text_task import Asked, Settings, Task
-from units import hold_cores, installed, known, run_all
+from units import hold_cores, installed, known, left_to_run, run_all
 from wheels import MissingDataError
 
 SHOTS = ("0", "1", "4", "8", "16", "64", FULL)
@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     units, reasons = plan(readable, shots, options.seeds, chosen, slow_shots, slow_seeds)
     every, _ = plan(readable, shots, options.seeds, chosen, shots, options.seeds)
     done = finished(environment.read_jsonl(options.out), settings)
-    again = {c.title for c in chosen if c.key in options.again}
-    todo = [unit for unit in units if unit.contender in again or unit not in done]
-    environment.say(f"{len(units)} units, {len(units) - len(todo)} of them done already")
+    todo = left_to_run(units, done, chosen, options.again)
     run_all(todo, one, settings, settings.threads, options.out, _line, _set_up)
     kept = finished(environment.read_jsonl(options.out), settings)
     rows = [kept[unit] for unit in every if unit in kept]  # what an earlier run had time for is told as well

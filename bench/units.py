@@ -6,7 +6,7 @@ What a unit is, and what is kept of it, is the bench's own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -17,7 +17,10 @@ import environment
 
 
 class Contender(Protocol):
-    """What is told of a contender: its title in tables, and the modules that must import."""
+    """What is told of a contender: its name in options and in tables, and the modules that must import."""
+
+    @property
+    def key(self) -> str: ...
 
     @property
     def title(self) -> str: ...
@@ -26,7 +29,15 @@ class Contender(Protocol):
     def needs(self) -> tuple[str, ...]: ...
 
 
+class Unit(Protocol):
+    """What is told of a unit: the title of its contender."""
+
+    @property
+    def contender(self) -> str: ...
+
+
 C = TypeVar("C", bound=Contender)
+L = TypeVar("L", bound=Unit)
 K = TypeVar("K")
 U = TypeVar("U")
 S = TypeVar("S")
@@ -51,6 +62,14 @@ def installed(contenders: Sequence[C], extra: str) -> tuple[list[C], list[str]]:
         else:
             able.append(contender)
     return able, unrun
+
+
+def left_to_run(units: Sequence[L], done: Container[L], contenders: Sequence[C], again: Container[str]) -> list[L]:
+    """The units that aren't done, and those of contenders whose keys are to be run `again`."""
+    afresh = {c.title for c in contenders if c.key in again}
+    todo = [unit for unit in units if unit.contender in afresh or unit not in done]
+    environment.say(f"{len(units)} units, {len(units) - len(todo)} of them done already")
+    return todo
 
 
 def run_all(

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from modelgpt_edge.architecture.image.backbone import Backbone
 from modelgpt_edge.architecture.image.files import BackboneFiles
 from modelgpt_edge.architecture.image.shape import STAGES, Block, Shape
+from modelgpt_edge.targets.browser.emulator import Chromium
 
 CLASSES = ("blue", "green", "red")
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (220, 40, 30)}
@@ -74,3 +75,13 @@ def write_pictures() -> Callable[[Path, int, int], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Chromium:
+    """The browser, found to run."""
+    emulator = Chromium()
+    emulator.set_up()
+    found = emulator.probe()
+    assert found.available, f"{found.reason}: {found.how_to_get_it}"
+    return emulator

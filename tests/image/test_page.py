@@ -17,22 +17,13 @@ from modelgpt_edge.gate import compare
 from modelgpt_edge.manifest import MANIFEST
 from modelgpt_edge.pictures.read import read_picture
 from modelgpt_edge.targets.browser.backend import OnnxRuntimeWeb
-from modelgpt_edge.targets.browser.emulator import Chromium, InChromium
+from modelgpt_edge.targets.browser.emulator import InChromium
 from modelgpt_edge.targets.browser.library import FILES, library_folder
 from modelgpt_edge.targets.target import RUNS_EMULATED
 from tests.image.conftest import CLASSES, coloured
 from tests.image.page import BROWSER, ask, noise, pack, size_of, small_source, smooth, written
 
-pytestmark = pytest.mark.device
-
-
-@pytest.fixture(scope="module", autouse=True)
-def chromium() -> Chromium:
-    emulator = Chromium()
-    emulator.set_up()
-    found = emulator.probe()
-    assert found.available, f"{found.reason}: {found.how_to_get_it}"
-    return emulator
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("chromium")]
 
 
 @pytest.fixture(scope="module")

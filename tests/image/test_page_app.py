@@ -14,12 +14,11 @@ from PIL import Image
 import modelgpt_edge
 from modelgpt_edge.embed.app import embed
 from modelgpt_edge.targets.browser.chrome import find_chromium, visit
-from modelgpt_edge.targets.browser.emulator import Chromium
 from modelgpt_edge.targets.browser.library import FILES, library_folder
 from modelgpt_edge.targets.browser.server import serve
 from tests.image.conftest import CLASSES, COLOURS, coloured
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("chromium")]
 HARNESS = """<!doctype html><iframe allow="camera" width="900" height="900"></iframe><script type="module">
 try {
   const frame = document.querySelector("iframe");
@@ -47,15 +46,6 @@ try {
   await fetch("done", { method: "POST", body: JSON.stringify(answer) });
 } catch (error) { await fetch("failed", { method: "POST", body: error.stack }); }
 </script>"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def chromium() -> Chromium:
-    emulator = Chromium()
-    emulator.set_up()
-    found = emulator.probe()
-    assert found.available, f"{found.reason}: {found.how_to_get_it}"
-    return emulator
 
 
 @pytest.fixture(scope="module")

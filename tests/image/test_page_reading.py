@@ -12,19 +12,9 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from modelgpt_edge.pictures.read import read_picture
-from modelgpt_edge.targets.browser.emulator import Chromium
 from tests.image.page import ask, noise, pack, size_of, small_source, smooth, written
 
-pytestmark = pytest.mark.device
-
-
-@pytest.fixture(scope="module", autouse=True)
-def chromium() -> Chromium:
-    emulator = Chromium()
-    emulator.set_up()
-    found = emulator.probe()
-    assert found.available, f"{found.reason}: {found.how_to_get_it}"
-    return emulator
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("chromium")]
 
 
 @pytest.fixture(scope="module")
