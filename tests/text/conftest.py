@@ -198,3 +198,23 @@ def lora_file(tiny: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Pa
     out = tmp_path_factory.mktemp("lora") / "lora.safetensors"
     export(learner, (), out)
     return out
+
+
+@pytest.fixture
+def one_thread():
+    """Sums of torch in one order."""
+    import torch  # noqa: TID251 - for tests of training
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tasks(text_data, monkeypatch):
+    """Tasks to learn LoRA from, of sets that were made for tests."""
+    from modelgpt_edge.training.text.tasks import read_tasks
+
+    monkeypatch.setenv("MODELGPT_EDGE_DATA", str(text_data))
+    return read_tasks()

@@ -22,22 +22,9 @@ from modelgpt_edge.training.text.judge import SHOTS, Judge
 from modelgpt_edge.training.text.learner import RATE, WARM_UP, TextLearner, TextRecipe, rate
 from modelgpt_edge.training.text.tasks import read_tasks
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 SHAPE = LoraShape(2, 32, rank=4, basis=3, hidden=6)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def tasks(text_data, monkeypatch):
-    monkeypatch.setenv("MODELGPT_EDGE_DATA", str(text_data))
-    return read_tasks()
 
 
 @pytest.fixture
