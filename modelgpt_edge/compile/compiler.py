@@ -83,8 +83,8 @@ def compile_examined(
     notes: list[str] = []
     for done, target in enumerate(targets):
         progress("compiling", done / len(targets))
-        found, missing = compile_target(target, ready.source, ready.probe, ready.golden, backends)
         budget = limits.within(target.flash_bytes, target.ram_bytes)
+        found, missing = compile_target(target, ready.source, ready.probe, ready.golden, backends, budget.flash_bytes)
         fitting = within(found, budget.flash_bytes, budget.ram_bytes, budget.latency_ms)
         _require_accelerator(target, fitting)
         candidates += fitting

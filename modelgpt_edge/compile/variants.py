@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,18 @@ MADE_OF = {"packed": "tables", "tokens": "texts", "pixels": "pictures"}
 
 
 def compile_target(
-    target: Target, source: Compilable, probe: Probe, golden: Golden, wanted: Sequence[str] = ()
+    target: Target,
+    source: Compilable,
+    probe: Probe,
+    golden: Golden,
+    wanted: Sequence[str] = (),
+    flash_bytes: int | None = None,
 ) -> tuple[list[Candidate], tuple[str, ...]]:
     """Candidates of a target, the best of each backend kept, and notes on backends that could not be used.
 
     Args:
         wanted: backends asked for by name; empty for those that a build uses unasked.
+        flash_bytes: what the device has for it; a form whose compiler found it larger isn't run, for none of it will be kept.
 
     Raises:
         TargetUnavailableError: a backend asked for, or every one that there is, has no toolchain here.
@@ -45,17 +52,20 @@ def compile_target(
         backend = BACKENDS[name]
         try:
             _require_front(target, backend, source)
-            forms = [
-                measure(target, backend, p, backend.compile(source, target, p), source, probe, golden)
-                for p in source.precisions(target, backend)
-            ]
+            forms, too_large = [], []
+            for precision in source.precisions(target, backend):
+                artefact = backend.compile(source, target, precision)
+                if flash_bytes is not None and artefact.facts.get("flash_bytes", 0) > flash_bytes:
+                    too_large.append(replace(_unrun(target, backend, precision, artefact, ""), kept=False))
+                else:
+                    forms.append(measure(target, backend, precision, artefact, source, probe, golden))
         except TargetUnavailableError as error:
             # Asked for by name, or what makes a GPU a target at all: something else instead would not be what was meant.
             if wanted or (target.sm is not None and name == target.backends[0]):
                 raise
             missing[name] = error
             continue
-        candidates += keep_best(forms, target.fetched)
+        candidates += [*(keep_best(forms, target.fetched) if forms else ()), *too_large]
     if not candidates:
         raise next(iter(missing.values()))
     notes = [f"there is no {target.name} variant by {name}: {error}" for name, error in missing.items()]

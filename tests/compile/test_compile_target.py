@@ -12,10 +12,11 @@ from modelgpt_edge.child import Units
 from modelgpt_edge.compile import variants
 from modelgpt_edge.compile.candidate import Probe
 from modelgpt_edge.compile.golden import golden_rows
+from modelgpt_edge.compile.selection import within
 from modelgpt_edge.compile.source import ChildSource, precisions_of
 from modelgpt_edge.compile.variants import compile_target
 from modelgpt_edge.data.table import Rows
-from modelgpt_edge.errors import PackageError, TargetUnavailableError
+from modelgpt_edge.errors import BudgetError, PackageError, TargetUnavailableError
 from modelgpt_edge.parameters.blend import Blend
 from modelgpt_edge.parameters.floor import emit_floor, emit_linear, fuse
 from modelgpt_edge.parameters.prepare import Standard, classification_targets, prepare
@@ -49,9 +50,9 @@ class FakeBackend:
     by_default = True
     fronts = ("packed",)
 
-    def __init__(self, name, precisions=("fp32", "int8"), off=None, toolchain=True, runs=True, times=None):
+    def __init__(self, name, precisions=("fp32", "int8"), off=None, toolchain=True, runs=True, times=None, flash=None):
         self.name, self.precisions, self.off, self.toolchain, self.runs = name, precisions, off or {}, toolchain, runs
-        self.times = times or {}
+        self.times, self.flash = times or {}, flash or {}
         self.executor, self.profiled = None, []
 
     def probe(self):
@@ -61,7 +62,8 @@ class FakeBackend:
         if not self.toolchain:
             raise TargetUnavailableError(f"no toolchain of {self.name}", where=self.name, cure="apt install it")
         self.child = source.child
-        return Artefact({"model": precision.encode()}, "packed", {"made_by": self.name})
+        flash = {"flash_bytes": self.flash[precision]} if precision in self.flash else {}
+        return Artefact({"model": precision.encode()}, "packed", {"made_by": self.name, **flash})
 
     def load(self, files, target):
         precision = files("model").read_text()
@@ -123,12 +125,12 @@ def ready():
 def compiled(monkeypatch, ready):
     """Compiles a target by the fakes given."""
 
-    def run(target, *fakes, wanted=()):
+    def run(target, *fakes, wanted=(), flash_bytes=None):
         backends: Mapping[str, FakeBackend] = {fake.name: fake for fake in fakes}
         for module in (variants, running, known):
             monkeypatch.setattr(module, "BACKENDS", backends)
         monkeypatch.setattr(running, "EMULATORS", {"fake-emulator": FakeEmulator(backends)})
-        return compile_target(target, *ready, wanted)
+        return compile_target(target, *ready, wanted, flash_bytes)
 
     return run
 
@@ -170,6 +172,27 @@ def test_an_emulator_gets_fewer_rows_and_its_clock_may_tell_nothing(compiled, re
     assert candidates[0].note == "in fake-emulator"
     assert candidates[0].profile == {}
     assert candidates[0].cost is None
+
+
+def test_a_form_too_large_for_the_device_is_not_run(compiled):
+    fake = FakeBackend("one", times={"fp32": 10.0, "int8": 10.0}, flash={"fp32": 300, "int8": 200})
+    candidates, notes = compiled(replace(EMULATED, backends=("one",)), fake, flash_bytes=200)
+    assert [(c.precision, c.kept, c.checked) for c in candidates] == [
+        ("int8", True, "runs under an emulator"),
+        ("fp32", False, "built, not run"),
+    ]
+    assert notes == ()
+    assert len(fake.profiled) == 1, "the one that fits alone is run"
+    assert candidates[1].bytes == 300
+
+
+def test_forms_all_too_large_are_all_told(compiled):
+    fake = FakeBackend("one", flash={"fp32": 300, "int8": 200})
+    candidates, _ = compiled(replace(EMULATED, backends=("one",)), fake, flash_bytes=100)
+    assert [(c.precision, c.kept, c.bytes) for c in candidates] == [("fp32", False, 300), ("int8", False, 200)]
+    with pytest.raises(BudgetError, match="fits the budget") as raised:
+        within(candidates, 100, None, None)
+    assert "int8: over the limit of 100 bytes of flash by 100" in str(raised.value)
 
 
 def test_a_stand_in_is_measured_but_not_timed(compiled):
