@@ -213,11 +213,10 @@ def _compile(
     progress: Progress,
 ) -> Compiled:
     template, generated, limits = made.template, made.generated, requirement.limits
-    pictures, channels, labels = made.pictures, made.channels, made.labels
-    if not len(labels):
+    pictures, channels, labels = made.pictures, made.channels, made.labels if len(made.labels) else None
+    if labels is None:
         pictures = sample_pictures(template.size)
         channels = template.channels(pictures)
-        labels = generated.head.logits(generated.space.of(channels)).argmax(1).astype(np.int32)
     source = PictureSource(
         template,
         generated.space,

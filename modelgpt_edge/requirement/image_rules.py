@@ -69,4 +69,4 @@ def _sentence(task: str, classes: Sequence[str], pictures: int) -> str:
     few = [shown(name, 24) for name in classes[:SHOWN_CLASSES]]
     told = spoken(few, "or") if len(few) == len(classes) else f"one of {len(classes)} classes such as {spoken(few[:2])}"
     seen = counted(pictures, "picture") if pictures else "no pictures, by the classes' names alone"
-    return f"Classify each picture as {told} ({seen}), to {clean(task, 120).rstrip('.') or 'sort pictures'}."[:300]
+    return f"Classify each picture as {told} ({seen}): {clean(task, 120).rstrip('.') or 'sort pictures'}."[:300]

@@ -110,4 +110,4 @@ def _sentence(task: str, schema: Schema, rows: int) -> str:
     classes = spoken(few, "or") if not more else f"one of {len(schema.classes)} classes such as {spoken(few[:2])}"
     text = " and ".join(shown(c.name) for c in schema.columns)
     examples = counted(rows, "example") if rows else "no examples, by the classes' names alone"
-    return f"Classify each {text} as {classes} ({examples}), to {clean(task, 120).rstrip('.') or 'sort texts'}."[:300]
+    return f"Classify each {text} as {classes} ({examples}): {clean(task, 120).rstrip('.') or 'sort texts'}."[:300]

@@ -62,6 +62,7 @@ def test_names_alone_make_a_model_where_the_task_speaks_of_pictures(build, cli, 
     report = json.loads(ran.out)
     assert (report["requirement"]["modality"], report["generator"]["name"]) == ("image", "words")
     assert report["score"]["value"] is None
+    assert {variant["training_accuracy"] for variant in report["variants"]} == {None}, "nobody labelled the samples"
     Image.fromarray(coloured("red", 1)).save(tmp_path / "photo.jpg")
     ran = cli("predict", tmp_path / "m.edge", tmp_path / "photo.jpg")
     assert ran.code == 0, ran.err

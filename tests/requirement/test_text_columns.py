@@ -184,7 +184,7 @@ def test_the_requirement_of_texts(profiled: Profiled):
     assert requirement.limits.flash_bytes == 50 * 1024**2
     assert requirement.targets == ("x86",)
     assert dict(requirement.meanings) == {"refund": "money back"}
-    assert requirement.sentence.startswith("Classify each text as lost or refund (40 examples), to sort messages")
+    assert requirement.sentence.startswith("Classify each text as lost or refund (40 examples): sort messages")
     assert requirement.from_json(requirement.to_json()) == requirement
 
 

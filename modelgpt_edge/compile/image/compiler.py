@@ -26,7 +26,7 @@ def compile_pictures(
     source: PictureSource,
     pictures: NDArray[np.uint8],
     channels: Sequence[Floats],
-    labels: NDArray[np.int32],
+    labels: NDArray[np.int32] | None,
     targets: tuple[Target, ...],
     limits: Limits,
     backends: Sequence[str] = (),
@@ -36,14 +36,15 @@ def compile_pictures(
 
     Args:
         pictures: (N, S, S, 3) of the user; samples where there are none. For golden rows and measurement.
-        channels: what the backbone says of them; labels: class positions (N,).
+        channels: what the backbone says of them.
+        labels: class positions (N,) of the pictures; None where nobody knows them.
         limits, backends: as for `compile_child`; raises as it does.
     """
     for name, array in (("weight", source.head.weight), ("bias", source.head.bias)):
         if not np.isfinite(array).all():
             what = f"the numeric gate failed at hop 'emit': head {name} holds NaN or infinite values"
             raise GateError(what, where="gate", cure="Please report the classes and this message.")
-    pick = np.unique(np.linspace(0, len(labels) - 1, min(REAL_PICTURES, len(labels))).astype(np.intp))
+    pick = _spread(len(pictures), REAL_PICTURES)
     hard = hard_pictures(source.template.size)
     outputs = np.concatenate(
         [source.probabilities([c[pick] for c in channels]), source.probabilities(source.template.channels(hard))]
@@ -58,11 +59,17 @@ def compile_pictures(
     got = executor_of(open_session(truth)).run(golden.numbers, source.inputs(golden))
     hops = [compare("onnx", golden.outputs, got, "fp32")]
     require(hops)
-    spread = np.unique(np.linspace(0, len(labels) - 1, min(PROBED, len(labels))).astype(np.intp))
-    nothing = np.zeros((len(spread), 0), np.float32)
-    reference = source.probabilities([c[spread] for c in channels])
-    probe = Probe(nothing, pictures[spread], nothing, reference, labels[spread])
+    probed = _spread(len(pictures), PROBED)
+    nothing = np.zeros((len(probed), 0), np.float32)
+    reference = source.probabilities([c[probed] for c in channels])
+    given = reference.argmax(1).astype(np.int32) if labels is None else labels[probed]
+    probe = Probe(nothing, pictures[probed], nothing, reference, given, labels is not None)
     return compile_examined(Examined(source, probe, golden, truth, hops), targets, limits, backends, progress)
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many of `count` positions, evenly from first to last."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.intp))
 
 
 def hard_pictures(size: int) -> NDArray[np.uint8]:
