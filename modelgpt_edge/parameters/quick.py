@@ -107,6 +107,10 @@ def begin_encoded(
     if len(owners) != encoded.shape[1]:
         cure = f"Give {encoded.shape[1]} numbers, one for each encoded column, or leave them out."
         raise InputError("the owners don't fit the encoded columns", where="owners", seen=len(owners), cure=cure)
+    strange = next((owner for owner in owners if owner < 0), None)
+    if strange is not None:
+        cure = "Give each encoded column the number of its raw column, from 0 on."
+        raise InputError("an owner is no column's number", where="owners", seen=strange, cure=cure)
     if targets.shape[1] > 1 and not (((targets == 0) | (targets == 1)).all() and (targets.sum(1) == 1).all()):
         cure = "Give each row a 1 in the column of its class and 0 elsewhere, or one column of standardised values."
         raise InputError("the targets are not one-hot", where="targets", cure=cure)

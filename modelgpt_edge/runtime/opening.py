@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from modelgpt_edge.child_file import CHILD
-from modelgpt_edge.errors import InputError, PackageError
+from modelgpt_edge.errors import PackageError
 from modelgpt_edge.manifest import MANIFEST, Manifest
 
 _ANEW = "Copy the package again, or build it anew."
@@ -31,12 +31,12 @@ class Package:
 
     @property
     def child(self) -> Path:
-        """Path of a table's generated arrays, which new weights are put in; InputError for others, which have none."""
+        """Path of a table's generated arrays, which new weights are put in; PackageError for others, which have none."""
         modality = self.manifest.requirement.modality
         if modality != "table":
             what = "texts" if modality == "text" else "pictures"
             cure = f"Build it anew from the new {what}; in Python, modelgpt_edge.load() runs it as it is."
-            raise InputError(f"models of {what} can't be refitted yet", where=str(self.path), cure=cure)
+            raise PackageError(f"models of {what} can't be refitted yet", where=str(self.path), cure=cure)
         return self.file(CHILD)
 
 

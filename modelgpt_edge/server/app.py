@@ -7,10 +7,10 @@ neither. Bodies are read as streams, so they aren't declared to FastAPI; the Ope
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -79,10 +79,13 @@ def create_app(settings: Settings, emitter: Emitter | None = None) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     guarded, rows = [Depends(_guard)], '-H "Content-Type: text/csv" --data-binary @rows.csv'
     app.get("/docs", include_in_schema=False)(_docs)
-    app.get("/healthz", response_description="weights can be emitted", openapi_extra=openapi.sample("", "/healthz"))(_healthz)
+    app.get(
+        "/healthz", name="healthz", response_description="weights can be emitted", openapi_extra=openapi.sample("", "/healthz")
+    )(_healthz)
     app.head("/healthz", include_in_schema=False)(_healthz)  # which some load balancers ask
     app.get(
         "/metrics",
+        name="metrics",
         dependencies=guarded,
         response_class=PlainTextResponse,
         response_description="counters",
@@ -90,6 +93,7 @@ def _add_routes(app: FastAPI) -> None:
     )(_metrics)
     app.get(
         "/v1/targets",
+        name="targets",
         dependencies=guarded,
         response_description="a list of targets",
         openapi_extra=openapi.sample("", "/v1/targets"),
@@ -136,11 +140,20 @@ def _add_routes(app: FastAPI) -> None:
 async def _guard(request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]) -> None:
     """Let in who bears the token, and refuse options that there aren't."""
     require_token(service_of(request).settings.token, request.headers.get("authorization"))
-    known = [field.alias for field in request.scope["route"].dependant.query_params]
-    strange = next((name for name in request.query_params if name not in known), None)
-    if strange is not None:
-        cure = nearest(strange, known) if known else "This route takes none."
-        raise RequestError(422, "there is no such option", where="query", seen=strange, cure=cure, close=True)
+    known = {field.alias: _repeats(field.field_info.annotation) for field in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            cure = nearest(name, list(known)) if known else "This route takes none."
+            raise RequestError(422, "there is no such option", where="query", seen=name, cure=cure, close=True)
+        given = request.query_params.getlist(name)
+        if len(given) > 1 and not known[name]:
+            seen = ", ".join(given)
+            raise RequestError(422, "an option is given twice", where=name, seen=seen, cure="Give it once.", close=True)
+
+
+def _repeats(annotation: Any) -> bool:
+    """Whether an option of such a type may be given several times."""
+    return any(get_origin(part) in (list, Sequence) for part in (annotation, *get_args(annotation)))
 
 
 async def _docs(request: Request) -> Response:
@@ -172,8 +185,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        where = str(first["loc"][-1])
-        error = RequestError(422, f"an option can't be used: {first['msg']}", where=where, seen=first.get("input"), close=True)
+        where, missing = str(first["loc"][-1]), first["type"] == "missing"
+        what = "an option is missing" if missing else f"an option can't be used: {first['msg']}"
+        seen, cure = None if missing else first.get("input"), f"See /docs for what {where} is."
+        error = RequestError(422, what, where=where, seen=seen, cure=cure, close=True)
     elif isinstance(error, HTTPException):
         headers |= error.headers or {}  # which methods there are instead
         error = _no_route(request, error)

@@ -1,8 +1,13 @@
-"""The targets as this server knows them, kept for a while: finding out which tools work here starts compilers and emulators."""
+"""The targets as this server knows them, kept for a while: finding out which tools work here starts compilers and emulators,
+and imports some hundreds of megabytes, so a process of its own does that.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,12 +18,9 @@ Told = Sequence[dict[str, object]]
 
 def look() -> Told:
     """What `targets --json` prints, found out anew."""
-    from modelgpt_edge.targets.backends import BACKENDS, EMULATORS
-    from modelgpt_edge.targets.listing import described
-    from modelgpt_edge.targets.registry import list_targets
-
-    backends, emulators = ({name: p.probe() for name, p in known.items()} for known in (BACKENDS, EMULATORS))
-    return described(list_targets(), backends, emulators)
+    command = [sys.executable, "-m", "modelgpt_edge", "targets", "--json"]
+    told: Told = json.loads(subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout)
+    return told
 
 
 class Listing:

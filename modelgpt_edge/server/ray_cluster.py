@@ -74,6 +74,8 @@ def joined(cluster: Cluster, settings: Settings) -> Iterator[None]:
         InputError: there is no such cluster, or this host isn't one of its.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray lets other processes go first otherwise: its workers are for batch work, and these answer people.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Threads of Ray's that outlive the cluster by a moment would otherwise start another one.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     if cluster.address is None:

@@ -36,6 +36,10 @@ PROFILES = {
         save({"encoded": ROWS, "targets": TWO, "owners": np.arange(3)}),
         "the owners don't fit the encoded columns",
     ),
+    "an owner below none": (
+        save({"encoded": ROWS, "targets": TWO, "owners": np.array([0, -1])}),
+        "an owner is no column's number",
+    ),
 }
 
 
@@ -87,6 +91,8 @@ def test_bad_rows_are_refused(body, kind, status, what, server):
         ({**TASK, "units": "1000000"}, "units"),
         ({**TASK, "seed": "-1"}, "seed"),
         ({**TASK, "sed": "1"}, "query"),
+        ({**TASK, "draws": ["1", "2"]}, "draws"),
+        ({**TASK, "text": ["a", "b"]}, "text"),
     ],
 )
 def test_bad_options_are_refused(options, where, server, csv):
@@ -95,6 +101,14 @@ def test_bad_options_are_refused(options, where, server, csv):
     assert answer.status_code == 422, answer.text
     assert set(answer.json()) == {"error", "where", "seen", "cure", "code"}
     assert where is None or answer.json()["where"] == where
+    assert answer.json()["cure"]
+
+
+def test_a_build_without_a_task_says_what_is_missing(server, csv):
+    with server.client() as client:
+        answer = client.post("/v1/build", content=csv, headers=CSV)
+    told = {"error": "an option is missing", "where": "task", "seen": "", "cure": "See /docs for what task is.", "code": 1}
+    assert (answer.status_code, answer.json()) == (422, told)
 
 
 def test_unknown_routes_and_methods_are_told_in_the_same_words(server):

@@ -195,6 +195,13 @@ def test_a_template_whose_manifest_asks_for_the_impossible_is_refused(case, serv
             assert answer.json()["cure"]
 
 
+def test_a_template_of_pictures_is_refused_once_for_all_users(server, package, users):
+    with server.client() as client:
+        template = _edited(package, requirement__modality="image", architecture__size=224)
+        answer = client.post("/v1/refit", files={**_form(package, users), "template": template})
+    assert (answer.status_code, answer.json()["error"]) == (422, "models of pictures can't be refitted yet"), answer.text
+
+
 def test_a_manifest_that_would_fill_memory_is_refused_unread(server, package, users):
     with server.client() as client:
         template = _edited(package, versions={"x": "y" * (9 << 20)})
