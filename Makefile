@@ -80,6 +80,7 @@ test: $(VENV)/.dev
 device-test: $(VENV)/.dev
 	.ci/devices
 	MODELGPT_EDGE_RTX_PYTHON=$(abspath .venv-rtx/bin/python) $(BIN)/python -m pytest -n 2 -m device
+	PYTHONPATH=$(abspath .venv-timm) $(BIN)/python -m pytest -n 0 tests/image/test_timm.py
 
 # Ray is large, so the development environment does without it until these tests are run.
 cluster-test: $(VENV)/.dev

@@ -1,10 +1,11 @@
-"""Networks of timm as templates, and networks of torch that have the methods of timm's."""
+"""Networks of timm as templates: what needs timm is skipped where it isn't (`make device-test` has it), the rest takes networks of torch."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from modelgpt_edge.targets.onnxruntime import open_session
 from tests.image.networks import SIDE, WIDTH, Net
 
 NAME = "test_resnet"  # timm's own for tests: 470,000 weights
+needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm isn't installed")
 
 
 class Classified(nn.Module):
@@ -118,6 +120,7 @@ def weights(timm, tmp_path):
     return model, path
 
 
+@needs_timm
 def test_a_network_of_timm_says_what_it_says_in_torch(timm, weights):
     model, path = weights
     template = find_network(f"timm:{NAME}@{path}", None)
@@ -133,6 +136,7 @@ def test_a_network_of_timm_says_what_it_says_in_torch(timm, weights):
     assert template.rooted == bool((template.channels(sample_pictures(template.size))[0] >= 0).all())
 
 
+@needs_timm
 def test_the_next_build_imports_no_torch(weights):
     _, path = weights
     asked = f"timm:{NAME}@{path}"
@@ -145,6 +149,7 @@ def test_the_next_build_imports_no_torch(weights):
     assert ran.stdout.split() == [made.sha256, "False"]
 
 
+@needs_timm
 def test_another_file_or_size_is_another_network_and_a_damaged_cache_is_made_anew(weights, tmp_path):
     model, path = weights
     first = find_timm(f"timm:{NAME}@{path}")
@@ -160,6 +165,7 @@ def test_another_file_or_size_is_another_network_and_a_damaged_cache_is_made_ane
     assert find_timm(f"timm:{NAME}@{path}").name == NAME
 
 
+@needs_timm
 def test_names_that_timm_lacks_are_refused_with_the_nearest(timm):
     with pytest.raises(InputError, match="no such network") as error:
         find_network("timm:resnet_18", None)
@@ -168,6 +174,7 @@ def test_names_that_timm_lacks_are_refused_with_the_nearest(timm):
         find_network("timm:resnet18.of_no_tag", None)
 
 
+@needs_timm
 def test_weights_of_another_network_are_refused(weights, tmp_path):
     with pytest.raises(InputError, match="aren't those of this network"):
         find_network(f"timm:test_vit@{weights[1]}", None)
@@ -178,6 +185,7 @@ def test_weights_of_another_network_are_refused(weights, tmp_path):
         find_network(f"timm:{NAME}@{tmp_path / 'words.pth'}", None)
 
 
+@needs_timm
 def test_a_model_on_it_is_built_and_names_are_used(cli, weights, write_pictures, tmp_path):
     out = tmp_path / "m.edge"
     asked = ("--task", "tell the colour", "--data", write_pictures(tmp_path / "pictures", 6), "--out", out, "--json")
