@@ -68,6 +68,11 @@ def table(device: torch.device, *columns: Longs) -> torch.Tensor:
     return send(np.stack(columns, axis=1).astype(np.int64), device)
 
 
+def strip_of(width: int, held: torch.dtype, *units: int) -> int:
+    """Columns of a strip: half of `width` for float32 whose rows begin anywhere, for their addresses take registers."""
+    return width // 2 if held == torch.float32 and 4 * min(units) < 16 else width
+
+
 def list_tiles(rows: Longs, columns: Longs, rows_each: int, width: int, *, whole: bool) -> NDArray[np.int32]:
     """Tiles (T, 3) of matrices of the sizes (G,) given: group, first row, number of the strip of `width` columns.
 

@@ -17,12 +17,12 @@ import triton.language as tl
 from torch import Tensor  # noqa: TID251
 
 from modelgpt_edge.kernels import shapes
-from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
+from modelgpt_edge.kernels.launch import DTYPES, TYPES, Variant, list_tiles, on, strip_of, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
 from modelgpt_edge.kernels.transfer import send
 
-# Columns of a strip, and what is summed at a time: fixed, so that no sum depends on the configuration.
+# Columns of a strip (see `strip_of`), and what is summed at a time: fixed, so that no sum depends on the configuration.
 STRIP, RANKS = 64, 32
 # Rows of a program for float types; for int8 it has the whole strip.
 ROWS = 256
@@ -91,10 +91,11 @@ def emit(left: Ragged, right: Ragged, kind: torch.dtype, scale: Tensor | None, b
     out = Stored.empty(left.rows, right.columns, kind, device)
     whole = out.steps is not None
     rows_each = max(1, int(left.rows.max(initial=0))) if whole else ROWS
-    tiles = list_tiles(left.rows, right.columns, rows_each, STRIP, whole=whole)
+    uc, un = left.unit, math.gcd(right.unit, out.values.unit)
+    strip = strip_of(STRIP, left.data.dtype, uc, un)
+    tiles = list_tiles(left.rows, right.columns, rows_each, strip, whole=whole)
     if not len(tiles):
         return out
-    uc, un = left.unit, math.gcd(right.unit, out.values.unit)
     begins = [left.offset // uc, right.offset // un, (right if bias is None else bias).offset, out.values.offset // un]
     begins.append((out.values if out.steps is None else out.steps).offset)
     with on(device):
@@ -110,7 +111,7 @@ def emit(left: Ragged, right: Ragged, kind: torch.dtype, scale: Tensor | None, b
             rows_each,
             UC=uc,
             UN=un,
-            BN=STRIP,
+            BN=strip,
             BK=RANKS,
         )
     return out
@@ -121,13 +122,13 @@ def variants() -> list[Variant]:
     return [
         # Rows of coefficients of a basis of 8.
         _variant("emit LoRA", "fp32", "fp32", shapes.LORA_BASIS, 16, biased=False),
-        *(_variant("emit", factors, stored, 16, 16, biased=True) for factors, stored in TYPES),
-        _variant("emit", "fp16", "i8", 1, 1, biased=True),
+        *(_variant("emit", *types, unit, unit, biased=True) for unit in (16, 1) for types in TYPES),
     ]
 
 
 def _variant(name: str, factors: str, stored: str, uc: int, un: int, *, biased: bool) -> Variant:
     types = {"C": f"*{factors}", "B": f"*{factors}", "scale": "*fp32", "W": f"*{stored}"}
     types |= {"groups": "*i64", "tiles": "*i32", "rows_each": "i32"} | ({"bias": "*fp32"} if biased else {})
-    constants = {"UC": uc, "UN": un, "BN": STRIP, "BK": RANKS} | ({} if biased else {"bias": None})
+    strip = strip_of(STRIP, DTYPES[factors], uc, un)
+    constants = {"UC": uc, "UN": un, "BN": strip, "BK": RANKS} | ({} if biased else {"bias": None})
     return Variant(emit_kernel, f"{name} {factors} to {stored}", types, constants, aligned=uc > 1).storing(stored)

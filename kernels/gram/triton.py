@@ -189,7 +189,10 @@ def _pairs(*sizes: int) -> NDArray[np.int32]:
 
 
 def variants() -> list[Variant]:
-    """What a server launches: tables of 16 columns or a multiple, and of any number."""
+    """What a server launches: tables of 16 columns or a multiple and of any number, on draws of as many units."""
     types = {**dict.fromkeys(("X", "Y", "weight", "offset"), "*fp32"), "out": "*fp64", "groups": "*i64", "tiles": "*i32"}
-    fixed = {"UW": 16, "SEGMENT": SEGMENT, "BR": BLOCK, "BD": INPUTS, "BP": TILE}
-    return [Variant(gram_kernel, "gram fp32", types, {**fixed, "UX": unit}, aligned=unit > 1) for unit in (16, 1)]
+    fixed = {"SEGMENT": SEGMENT, "BR": BLOCK, "BD": INPUTS, "BP": TILE}
+    units = {"gram fp32": (16, 16), "gram fp32, any units": (16, 1), "gram fp32, any columns": (1, 16)}
+    return [
+        Variant(gram_kernel, name, types, {**fixed, "UX": ux, "UW": uw}, aligned=ux > 1) for name, (ux, uw) in units.items()
+    ]

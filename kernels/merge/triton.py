@@ -19,12 +19,12 @@ import triton.language as tl
 from torch import Tensor  # noqa: TID251
 
 from modelgpt_edge.kernels import shapes
-from modelgpt_edge.kernels.launch import TYPES, Variant, list_tiles, on, table, tuned
+from modelgpt_edge.kernels.launch import DTYPES, TYPES, Variant, list_tiles, on, strip_of, table, tuned
 from modelgpt_edge.kernels.ragged import Ragged, Stored
 from modelgpt_edge.kernels.tiles import codes_of, largest_of, product, step_of
 from modelgpt_edge.kernels.transfer import send
 
-# Columns of a strip, and what is summed at a time: fixed, so that no sum depends on the configuration.
+# Columns of a strip (see `strip_of`), and what is summed at a time: fixed, so that no sum depends on the configuration.
 STRIP, RANKS = 64, 16
 # Requests of a block for int8; for float types a program goes through all.
 REQUESTS = 16
@@ -134,12 +134,13 @@ def merge(base: Ragged, left: Ragged, right: Ragged, scale: Tensor, kind: torch.
     whole = out.steps is not None
     rows_each = max(1, int(base.rows.max(initial=0))) if whole else ROWS
     requests_each = REQUESTS if whole else max(1, requests)
-    tiles = list_tiles(base.rows, base.columns, rows_each, STRIP, whole=whole)
+    ua, un = left.unit, math.gcd(base.unit, right.unit, out.values.unit)
+    strip = strip_of(STRIP, base.data.dtype, ua, un)
+    tiles = list_tiles(base.rows, base.columns, rows_each, strip, whole=whole)
     blocks = -(-requests // requests_each)
     tiles = np.column_stack([np.tile(tiles, (blocks, 1)), np.repeat(np.arange(blocks), len(tiles))]).astype(np.int32)
     if not len(tiles):
         return out
-    ua, un = left.unit, math.gcd(base.unit, right.unit, out.values.unit)
     begins = [left.offset // ua, right.offset // un, out.values.offset // un]
     begins.append((out.values if out.steps is None else out.steps).offset)
     with on(device):
@@ -158,7 +159,7 @@ def merge(base: Ragged, left: Ragged, right: Ragged, scale: Tensor, kind: torch.
             rows_each,
             UA=ua,
             UN=un,
-            BN=STRIP,
+            BN=strip,
             BK=RANKS,
             BQ=REQUESTS,
         )
@@ -170,8 +171,7 @@ def variants() -> list[Variant]:
     return [
         # First factors of rank 8.
         *(_variant("merge LoRA", "fp32", stored, shapes.LORA_RANK, 16) for stored in shapes.LORA_STORED),
-        *(_variant("merge", held, stored, 16, 16) for held, stored in TYPES),
-        _variant("merge", "fp16", "i8", 1, 1),
+        *(_variant("merge", *types, unit, unit) for unit in (16, 1) for types in TYPES),
     ]
 
 
@@ -179,5 +179,6 @@ def _variant(name: str, held: str, stored: str, ua: int, un: int) -> Variant:
     types = {"base": f"*{held}", "A": f"*{held}", "B": f"*{held}", "scale": "*fp32", "W": f"*{stored}"}
     types |= {"layers": "*i64", "pairs": "*i64", "tiles": "*i32"}
     types |= {"requests": "i32", "requests_each": "i32", "rows_each": "i32"}
-    constants = {"UA": ua, "UN": un, "BN": STRIP, "BK": RANKS, "BQ": REQUESTS}
+    strip = strip_of(STRIP, DTYPES[held], ua, un)
+    constants = {"UA": ua, "UN": un, "BN": strip, "BK": RANKS, "BQ": REQUESTS}
     return Variant(merge_kernel, f"{name} {held} to {stored}", types, constants, aligned=ua > 1).storing(stored)

@@ -174,8 +174,11 @@ def _check(name: str, array: Floats, rows: tuple[int, ...], most: int) -> None:
     if not 2 <= len(array) <= MOST_ROWS or not 1 <= array.shape[1] <= most:
         cure = f"Give 2 to {MOST_ROWS:,} rows of 1 to {most:,} columns."
         raise InputError("this is too few or too many", where=name, seen=array.shape, cure=cure)
-    if not np.isfinite(array).all():
-        raise InputError("a value is no finite number", where=name, cure="Fill gaps before you encode, and clip infinities.")
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        row, column = wrong[0]
+        seen, cure = f"{array[row, column]} in row {row}, column {column}", "Fill gaps before you encode, and clip infinities."
+        raise InputError("a value is no finite number", where=name, seen=seen, cure=cure)
 
 
 def _through(names: tuple[str, ...]) -> Encoder:

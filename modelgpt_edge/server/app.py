@@ -7,7 +7,7 @@ neither. Bodies are read as streams, so they aren't declared to FastAPI; the Ope
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, Any, get_args, get_origin
@@ -80,7 +80,11 @@ def _add_routes(app: FastAPI) -> None:
     guarded, rows = [Depends(_guard)], '-H "Content-Type: text/csv" --data-binary @rows.csv'
     app.get("/docs", include_in_schema=False)(_docs)
     app.get(
-        "/healthz", name="healthz", response_description="weights can be emitted", openapi_extra=openapi.sample("", "/healthz")
+        "/healthz",
+        name="healthz",
+        response_description="weights can be emitted",
+        openapi_extra=openapi.sample("", "/healthz"),
+        responses=openapi.refused({503: "no weights can be emitted"}),
     )(_healthz)
     app.head("/healthz", include_in_schema=False)(_healthz)  # which some load balancers ask
     app.get(
@@ -125,7 +129,9 @@ def _add_routes(app: FastAPI) -> None:
         dependencies=guarded,
         response_class=Response,
         openapi_extra=openapi.sample("-o churn.tar", "/v1/packages/ID"),
-        responses=openapi.gives("the package", bodies.TAR),
+        responses=openapi.gives(
+            "the package", bodies.TAR, refusals={401: "no token, or a wrong one", 404: "not kept any more"}
+        ),
     )(package)
     app.post(
         "/v1/refit",
@@ -185,10 +191,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        where, missing = str(first["loc"][-1]), first["type"] == "missing"
-        what = "an option is missing" if missing else f"an option can't be used: {first['msg']}"
-        seen, cure = None if missing else first.get("input"), f"See /docs for what {where} is."
-        error = RequestError(422, what, where=where, seen=seen, cure=cure, close=True)
+        error = _unfit(request, first["loc"][-1], first)
     elif isinstance(error, HTTPException):
         headers |= error.headers or {}  # which methods there are instead
         error = _no_route(request, error)
@@ -202,6 +205,17 @@ async def _on_error(request: Request, error: Exception) -> Response:
         if error.status == 408 or (error.close and not _short(request)):
             headers["Connection"] = "close"
     return JSONResponse(error_json(error), status_of(error), headers)
+
+
+def _unfit(request: Request, name: str, found: Mapping[str, Any]) -> RequestError:
+    """An option that is missing or of no use, as the framework found it, with what the page says of it."""
+    fields = request.scope["route"].dependant.query_params
+    about = next((field.field_info.description for field in fields if field.alias == name), None)
+    cure = f"Give {name}: {about}" if about else "See /docs for what it is."
+    if found["type"] == "missing":
+        return RequestError(422, "an option is missing", where=name, cure=cure, close=True)
+    what = f"an option can't be used: {found['msg']}"
+    return RequestError(422, what, where=name, seen=found.get("input"), cure=cure, close=True)
 
 
 def _no_route(request: Request, error: HTTPException) -> RequestError:

@@ -43,6 +43,8 @@ from modelgpt_edge.server.memory import says_short
 from modelgpt_edge.server.steps import Begin, Finish, Packed
 
 Tell = Callable[[str, float], None]
+# What is told of a table goes in a header, which may not be long.
+MOST_NOTES, LONGEST_NOTE = 10, 200
 # Bytes of a template's manifest: as JSON unpacks in memory, twenty times as many are taken.
 MOST_MANIFEST = 8 << 20
 
@@ -150,6 +152,7 @@ def _rows(job: RowsJob) -> tuple[Child | Begun, dict[str, Any]]:
         raise InputError("these rows are texts", where="modality", seen="table", cure="Say modality=text.") from error
     table = open_table(source, facts, requirement.schema)
     told = {"label": requirement.schema.label.name, "kind": requirement.schema.kind, "rows": table.rows}
+    told["notes"] = [note[:LONGEST_NOTE] for note in (*facts.notes, *requirement.notes, *table.notes)[:MOST_NOTES]]
     if job.score:
         generated = generate(table, units, job.draws, job.seed, workers=1, generator=None if any(units) else "linear")
         return generated.child, {**told, "generator": generated.generator, "score": asdict(generated.scores.child)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from modelgpt_edge.errors import InputError
@@ -17,7 +18,20 @@ SAMPLES = "x-codeSamples"
 FILE = {"schema": {"type": "string", "format": "binary"}}
 ROWS = dict.fromkeys((*bodies.ROWS, bodies.BYTES), FILE)
 FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
-_REFUSALS = {422: "refused", 413: "too long", 415: "a type that isn't taken", 429: "full: see Retry-After", 503: "ask again"}
+_REFUSALS = {
+    400: "no body, or one that can't be read",
+    401: "no token, or a wrong one",
+    408: "the upload stood still",
+    413: "too long",
+    415: "a type that isn't taken",
+    422: "refused",
+    429: "full: see Retry-After",
+    500: "weights that aren't finite",
+    501: "what it takes isn't installed here",
+    503: "ask again",
+    504: "it took too long",
+    507: "the disk is full",
+}
 
 
 def sample(options: str, path: str) -> dict[str, Any]:
@@ -36,12 +50,15 @@ def body(content: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": content}}
 
 
-def gives(what: str, *kinds: str) -> dict[int | str, dict[str, Any]]:
+def gives(what: str, *kinds: str, refusals: Mapping[int, str] = _REFUSALS) -> dict[int | str, dict[str, Any]]:
     """Answers: a file of one of several types, or an error."""
-    error = {
-        "application/json": {"example": error_json(InputError("what is wrong", where="where", cure="What to do about it."))}
-    }
+    return {200: {"description": what, "content": dict.fromkeys(kinds, FILE)}, **refused(refusals)}
+
+
+def refused(refusals: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Answers that are errors, by status."""
+    example = error_json(InputError("what is wrong", where="where", cure="What to do about it."))
     return {
-        200: {"description": what, "content": dict.fromkeys(kinds, FILE)},
-        **{status: {"description": what, "content": error} for status, what in _REFUSALS.items()},
+        status: {"description": what, "content": {"application/json": {"example": example}}}
+        for status, what in refusals.items()
     }

@@ -12,7 +12,7 @@ from modelgpt_edge.server import bodies
 from modelgpt_edge.server.batching import Answer
 from modelgpt_edge.server.jobs import Job, ProfileJob, Refused, Result, RowsJob
 from modelgpt_edge.server.requests import service_of, upload_limits, while_here
-from modelgpt_edge.server.text_options import TextOptions
+from modelgpt_edge.server.text_options import TextOptions, require_no_rows
 
 
 async def parameters(
@@ -64,6 +64,7 @@ async def parameters(
         else:
             options.require_table()
             if upload.type == bodies.SAFETENSORS:
+                require_no_rows({"task": task or None, "label": label, "kind": kind, "score": score or None})
                 job = ProfileJob(upload.path, units, draws, seed)
             else:
                 job = RowsJob(upload.path, task, label, kind, units, draws, seed, score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import socket
 import sys
@@ -84,6 +85,8 @@ def _run(settings: Settings, emitter: Emitter | None, listening: socket.socket, 
         lifespan="on",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
+        # What was accepted is finished, but an upload that trickles can't hold the end up for longer than a build may take.
+        timeout_graceful_shutdown=math.ceil(settings.build_timeout),
     )
     server = _Server(config)
     server.said = said + "\n"

@@ -99,7 +99,8 @@ def _begin(job: TextsJob) -> tuple[BegunTexts, Facts]:
     embeddings = encoder.embed(texts) if texts else np.empty((0, encoder.width()), np.float32)
     task = describe_task(word_prior(encoder, schema.classes, requirement.meanings), embeddings)
     begun = BegunTexts(task, job.precision, texts, examples.labels, schema.classes, requirement.meanings, job.seed)
-    return begun, {"modality": "text", "label": schema.label.name, "kind": schema.kind, "rows": len(texts)}
+    label = {"label": schema.label.name} if texts else {}
+    return begun, {"modality": "text", **label, "kind": schema.kind, "rows": len(texts)}
 
 
 def _adapt(begun: BegunTexts) -> dict[str, NDArray[Any]]:

@@ -71,6 +71,14 @@ class TextOptions:
         return TextsJob(data, task, label, kind, named, self.text, self.precision or "fp32", seed)
 
 
+def require_no_rows(given: Mapping[str, object]) -> None:
+    """RequestError where a profile comes with an option that only rows have, None for those that aren't given."""
+    for name, value in given.items():
+        if value is not None:
+            cure = "Leave it out, or send the rows themselves."
+            raise _refused("this option is for rows, and a profile has none", name, value, cure)
+
+
 def require_modality(modality: str | None) -> None:
     """InputError where nothing is made of what a request is about; asked before its body is read."""
     if modality == "image":

@@ -16,7 +16,10 @@ _PLAIN = re.compile(rf"({_NAMES.replace('-', '_')})(?= |$)")
 
 
 def for_request(text: str) -> str:
-    """A text of the command line for whoever sends requests: ``--data FILE`` is ``data=FILE``, ``--label`` is ``label``."""
+    """A text of the command line for whoever sends requests: ``--label NAME`` is ``label=NAME``, ``--label`` is ``label``, and
+    ``--data FILE`` is the body.
+    """
+    text = text.replace("--data FILE", "the rows as the body")
     return _DASHED.sub(lambda found: found[1].replace("-", "_") + ("=" if found[2] else ""), text)
 
 

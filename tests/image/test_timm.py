@@ -1,4 +1,4 @@
-"""Networks of timm as templates: what needs timm is skipped where it isn't (`make device-test` has it), the rest takes networks of torch."""
+"""Networks of timm as templates; `make device-test` has timm, and where it isn't the tests that need it are skipped."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import json
 import random
 
 import numpy as np
@@ -52,6 +53,24 @@ def test_a_malformed_profile_is_refused(case, server):
     assert answer.json()["error"] == what
     assert answer.json()["cure"]
     assert "/tmp" not in answer.text, "a path of the server shows"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("task", "predict it"), ("label", "y"), ("kind", "regression"), ("score", "true")]
+)
+def test_a_profile_takes_no_option_of_rows(option, value, server, profile):
+    with server.client() as client:
+        answer = client.post("/v1/parameters", params={**QUICK, option: value}, content=profile(), headers=PROFILE)
+    assert (answer.status_code, answer.json()["where"]) == (422, option), answer.text
+    assert answer.json()["error"] == "this option is for rows, and a profile has none"
+
+
+def test_rows_without_a_label_are_told(server):
+    rows = "a,b,y\n" + "".join(f"{i},{i % 7},{'yes' if i % 2 else 'no'}\n" for i in range(40)) + "2,3,\n"
+    with server.client() as client:
+        answer = client.post("/v1/parameters", params={"task": "predict y", "units": "20"}, content=rows, headers=CSV)
+    facts = json.loads(answer.headers["modelgpt-facts"])
+    assert (facts["rows"], facts["notes"]) == (40, ["1 of 41 rows have no usable label and are left out"])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +126,8 @@ def test_bad_options_are_refused(options, where, server, csv):
 def test_a_build_without_a_task_says_what_is_missing(server, csv):
     with server.client() as client:
         answer = client.post("/v1/build", content=csv, headers=CSV)
-    told = {"error": "an option is missing", "where": "task", "seen": "", "cure": "See /docs for what task is.", "code": 1}
+    cure = "Give task: What the model shall do, in a sentence; limits and devices named in it count."
+    told = {"error": "an option is missing", "where": "task", "seen": "", "cure": cure, "code": 1}
     assert (answer.status_code, answer.json()) == (422, told)
 
 

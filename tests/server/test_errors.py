@@ -65,7 +65,7 @@ def test_where_an_error_was_met_is_named_as_a_request_does_and_back(where, sent,
     [
         (
             "Give --data FILE, or --classes 'refund,card lost' for a model of texts without any.",
-            "Give data=FILE, or classes='refund,card lost' for a model of texts without any.",
+            "Give the rows as the body, or classes='refund,card lost' for a model of texts without any.",
         ),
         ("Name another by --label.", "Name another by label."),
         ("Lower --max-flash, or --max-ram.", "Lower max_flash, or max_ram."),
