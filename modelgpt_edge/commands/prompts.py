@@ -16,13 +16,15 @@ def prompts_text(request: Request) -> str:
     """The questions as text; the second may change where the model's answer to the first is taken.
 
     Raises:
-        InputError: the rules ask no model, or the data can't be read.
+        InputError: the rules ask no model, or none is asked of such data, or the data can't be read.
     """
-    from modelgpt_edge.looking import look
+    from modelgpt_edge.looking import about_pictures, look, no_driver
     from modelgpt_edge.requirement.drivers.opening import CURE, open_driver
     from modelgpt_edge.requirement.drivers.write import questions, text_questions
     from modelgpt_edge.requirement.text_rules import write_text_requirement
 
+    if about_pictures(request):
+        raise no_driver("--show-prompt")
     if open_driver(request.driver) is None:
         cure = f"Give --driver. {CURE}"
         raise InputError("the rules ask no model", where="--show-prompt", seen=request.driver, cure=cure)

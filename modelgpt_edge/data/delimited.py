@@ -22,7 +22,8 @@ from modelgpt_edge.errors import InputError
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _TOLERATED = 0.01  # share of rows that may have a wrong number of cells
 _SNIFFED_LINES = 200
-_NO_SEPARATOR = "\x1f"  # of a file of one column: a control character that no cell holds
+_NO_SEPARATOR = "\ud800"  # of a file of one column: half a surrogate pair, which no decoded text holds
+ONE_COLUMN = "no separator was found: the whole line is one column"
 _LONGEST = 1 << 24  # characters of a quoted cell: a text may be a book, a quote left open is told of all the same
 
 
@@ -42,7 +43,7 @@ def open_delimited(text: TextFile) -> Source:
             raise no_rows(where)
     if len(names) == 1:
         separator = _NO_SEPARATOR  # a text may hold commas
-        notes = ("no separator was found: the whole line is one column", *notes)
+        notes = (ONE_COLUMN, *notes)
     elif SEPARATORS.get(separator) != ("tab" if ".tsv" in text.path.suffixes else "comma"):
         notes = (f"separator: {SEPARATORS.get(separator, separator)}", *notes)
 

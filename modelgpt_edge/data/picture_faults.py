@@ -23,7 +23,7 @@ def refuse_too_many(name: str, count: int, failed: Sequence[InputError]) -> None
     if len(failed) > allowed:
         what = f"more than {allowed:,} of {count:,} pictures cannot be read"
         seen = f"{failed[0].where}: {failed[0].what}"
-        cure = f"Mend them or take them away; up to {UNREADABLE:.0%} may be unreadable."
+        cure = f"Mend them or take them away; one may be unreadable, or {UNREADABLE:.0%} where that is more."
         raise InputError(what, where=name, seen=seen, cure=cure)
 
 

@@ -65,7 +65,8 @@ def arrange(listing: Listing, labelled: bool) -> Arranged:
     """
     pictures = [parts for parts in listing.files if is_picture_name(parts[-1])]
     if not pictures:
-        cure = "Give a folder with one folder of pictures (PNG, JPEG, ...) for each class."
+        classes = "Give a folder with one folder of pictures (PNG, JPEG, ...) for each class."
+        cure = classes if labelled else "Put pictures (PNG, JPEG, ...) there, or give the place where they lie."
         raise InputError("there are no pictures here", where=listing.where, seen=_some(listing.files) or None, cure=cure)
     notes = []
     others = [parts for parts in listing.files if not is_picture_name(parts[-1])]

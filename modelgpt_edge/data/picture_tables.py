@@ -52,8 +52,10 @@ def open_picture_table(source: Source, folder: Path, label: str | None, picture:
                 entries.append(_entry(cell, word, folder, place))
         rows += len(cells)
     if not entries:
-        cure = "Give rows with a picture's path and a label."
-        raise InputError("no row has both a picture and a label", where=source.name, seen=f"{rows:,} rows", cure=cure)
+        what, cure = "no row has a picture", "Give rows with a picture's path."
+        if labelled:
+            what, cure = "no row has both a picture and a label", "Give rows with a picture's path and a label."
+        raise InputError(what, where=source.name, seen=f"{rows:,} rows", cure=cure)
     notes = list(source.notes)
     for count, what in ((without_picture, "a picture"), (without_label, "a label")):
         if count:

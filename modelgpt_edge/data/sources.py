@@ -44,7 +44,7 @@ def open_source(data: object, names: Sequence[str] | None = None) -> Source:
 
 
 def _check_file(path: Path) -> None:
-    """InputError where the path is a folder or nothing, with the tables that lie there."""
+    """InputError where the path is a folder or nothing, with what lies there."""
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as error:  # a name that no file can have, such as the table itself
@@ -60,6 +60,11 @@ def _check_file(path: Path) -> None:
         raise InputError(
             "no such file: its folder does not exist", where=str(path), cure=f"Check the path; {folder} is not there."
         )
-    files = [p.name for p in folder.iterdir() if p.is_file()]
-    cure = nearest(path.name, files) if files else "The folder is empty."
+    # Class folders of pictures are data too.
+    names = [f"{p.name}/" if p.is_dir() else p.name for p in folder.iterdir() if p.is_file() or _is_shown_folder(p)]
+    cure = nearest(path.name, names) if names else "The folder is empty."
     raise InputError("no such file", where=str(path), cure=cure)
+
+
+def _is_shown_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")

@@ -66,16 +66,22 @@ def levels_of(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
     raise InputError("these are no levels of a picture", where=where, seen=str(kind), cure=cure)
 
 
-def wide_levels(values: NDArray[np.int32], format: str, signed: bool, where: str) -> NDArray[np.uint8]:
+def wide_levels(values: NDArray[np.int32], format: str, bits: int, signed: bool, where: str) -> NDArray[np.uint8]:
     """Levels of a file whose pixels Pillow gives as 32-bit integers, of which the highest byte is taken.
 
     PNG and PPM hold 16 bits; a TIFF is taken to hold 16 where no pixel is more, else 32 (31 where it is signed). Values below
-    zero: InputError.
+    zero: InputError; and 32 bits a pixel of which none uses more than 8, which are a byte's levels rather than all but black.
+
+    Args:
+        bits: of a pixel in the file; 0 where it doesn't say.
     """
     if signed and values.min() < 0:
         cure = "Bring the values to 0..65535 and save it as 16-bit PNG or TIFF."
         raise InputError("the picture has levels below zero", where=where, seen=int(values.min()), cure=cure)
     wide = values.view(np.uint32)
+    if bits == 32 and 0 < wide.max() <= 0xFF:
+        cure = 'Save it with 8 bits a pixel, such as by Pillow\'s convert("L"), or bring the levels to 0..65535.'
+        raise InputError("no level of this picture of 32 bits is above 255", where=where, seen=int(wide.max()), cure=cure)
     if format != "TIFF" or wide.max() <= 0xFFFF:
         return (wide >> 8).clip(0, 255).astype(np.uint8)
     return (wide >> (23 if signed else 24)).astype(np.uint8)

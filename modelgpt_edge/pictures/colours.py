@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _ORIENTATION = 0x0112  # EXIF's tag
-_SAMPLE_FORMAT, _SIGNED = 339, 2  # TIFF's
+_BITS, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # TIFF's
 
 
 def rgb_of(image: Image.Image, where: str) -> Image.Image:
@@ -60,8 +60,9 @@ def _deep(image: Image.Image, where: str) -> Image.Image:
     """A grey picture of more than 8 bits; one level of it may stand for transparent."""
     values = np.asarray(image)
     if image.mode == "I" and image.format is not None:
-        signed = _SIGNED in getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ())
-        levels = wide_levels(values, image.format, signed, where)
+        tags = getattr(image, "tag_v2", {})
+        bits = max(tags.get(_BITS, (0,)))
+        levels = wide_levels(values, image.format, bits, _SIGNED in tags.get(_SAMPLE_FORMAT, ()), where)
     else:
         levels = levels_of(values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("=")), where)
     clear = image.info.get("transparency")

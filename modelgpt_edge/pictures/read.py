@@ -95,8 +95,14 @@ def _rest(file: IO[bytes], where: str) -> bytes:
     """What an open file holds from where it stands."""
     try:
         content = file.read(MOST_BYTES + 1)
-    except OSError as error:
+    except UnicodeDecodeError as error:
+        raise _as_text(where) from error
+    except (OSError, ValueError) as error:  # ValueError: it is closed
         raise InputError(f"the file cannot be read ({error})", where=where, cure="Open it for reading.") from error
     if not isinstance(content, bytes):
-        raise InputError("the file was opened as text", where=where, cure='Open it with mode "rb".')
+        raise _as_text(where)
     return content
+
+
+def _as_text(where: str) -> InputError:
+    return InputError("the file was opened as text", where=where, cure='Open it with mode "rb".')

@@ -14,7 +14,7 @@
  */
 import { squaredInBands } from "./picture.mjs";
 
-const MOST_PIXELS = 100_000_000; // as in Python
+const MOST_MEGAPIXELS = 100; // as in Python
 const BAND = 1 << 20; // pixels that are drawn at a time
 const DECODING = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
 
@@ -77,7 +77,7 @@ export class Model {
     if (hasBytes(picture)) return squashed(picture, rowsOf(picture), this.size);
     const bitmap = await decoded(picture);
     try {
-      return squashed(bitmap, drawing(bitmap), this.size);
+      return squashed(bitmap, drawing(bitmap), this.size, picture.name);
     } finally {
       bitmap.close();
     }
@@ -120,9 +120,10 @@ function rowsOf({ data, width, height }) {
   return (top, rows) => data.subarray(4 * width * top, 4 * width * (top + rows));
 }
 
-function squashed({ width, height }, band, size) {
-  if (width * height > MOST_PIXELS) {
-    throw new Error(`the picture is too large: ${width} x ${height} pixels, and at most ${MOST_PIXELS} are read`);
+function squashed({ width, height }, band, size, name) {
+  if (width * height > MOST_MEGAPIXELS * 1e6) {
+    const seen = `${width} x ${height} pixels, and at most ${MOST_MEGAPIXELS} megapixels are read`;
+    throw new Error(`${name || "the picture"} is too large: ${seen}`);
   }
   return squaredInBands(band, width, height, size, Math.ceil(BAND / width));
 }

@@ -97,6 +97,19 @@ def test_texts_line_by_line_keep_their_commas(tmp_path: Path) -> None:
     assert source.notes == ("no separator was found: the whole line is one column",)
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_control_characters_are_cells_like_any(tmp_path: Path, columns: int, quoting: int) -> None:
+    controls = [chr(c) for c in [*range(1, 9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F]]
+    texts = [f"a{control}b" for control in controls]
+    path = tmp_path / "controls.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = [["text", "label"], *([text, "x"] for text in texts)]
+        csv.writer(file, quoting=quoting).writerows([row[:columns] for row in rows])
+    [chunk] = open_source(path).chunks()
+    assert list(chunk["text"]) == texts
+
+
 def test_a_quoted_cell_may_be_a_book(tmp_path: Path) -> None:
     path = tmp_path / "book.csv"
     book = "call me Ishmael, " * 70_000

@@ -173,6 +173,8 @@ def test_too_many_wrong_rows(tmp_path: Path) -> None:
         (b'a,"b\n1,2\n', ["line 1", "quote is opened"]),
         (b"a,b\n1,\x00\n", ["binary"]),
         (b"a,b\n" + b"1,2\n" * 300_000 + b"\x00\x01", ["binary"]),
+        (b"a,b\n\x01\x02,\x03\x04\n" * 20, ["binary"]),
+        ("a,b\n\x01caf\u00e9,1\n".encode("cp1252"), ["binary"]),
         (b"PK\x03\x04" + b"\x00\x14" * 20, ["Excel or zip", "Save it as CSV"]),
         (b"PK\x03\x04" + b"\x01\x14" * 20, ["Excel or zip"]),
         (b"\x1f\x8b\x08\x00broken", ["damaged or cut"]),
@@ -205,6 +207,10 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "heart.csv", "a,b\n1,2\n")
     with pytest.raises(InputError, match=r"haert\.csv: no such file\. Did you mean 'heart\.csv'\?"):
         open_source(tmp_path / "haert.csv")
+    (tmp_path / "hearts").mkdir()
+    (tmp_path / ".heart").mkdir()
+    with pytest.raises(InputError, match=r"hart: no such file\. Did you mean 'hearts/' or 'heart\.csv'\?"):
+        open_source(tmp_path / "hart")
     with pytest.raises(InputError, match=r"folder does not exist"):
         open_source(tmp_path / "no" / "heart.csv")
     with pytest.raises(InputError, match=r"folder, not a table\. Give one file of it: heart\.csv"):

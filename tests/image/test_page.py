@@ -155,8 +155,11 @@ def test_what_is_no_picture_is_an_error_that_says_so(fp32):
 
 def test_a_picture_that_is_too_large_is_refused(fp32):
     large = pack(Image.new("1", (12_000, 9_000)), "PNG")
-    said = ask(fp32, "return failure(await file('large'));", {"large": large})
-    assert said == "the picture is too large: 12000 x 9000 pixels, and at most 100000000 are read"
+    script = """
+      const large = await file("large");
+      return [await failure(new File([large], "large.png")), await failure(large)];"""
+    why = "is too large: 12000 x 9000 pixels, and at most 100 megapixels are read"
+    assert ask(fp32, script, {"large": large}) == [f"large.png {why}", f"the picture {why}"]
 
 
 def test_an_error_in_the_page_is_passed_on(fp32):

@@ -42,7 +42,7 @@ def test_modules_import_nothing_but_what_goes_along(package, tmp_path):
     for module in made.path.glob("*.mjs"):
         imported = set(re.findall(r'^import .* from "\./(.*)";$', module.read_text(encoding="utf-8"), re.MULTILINE))
         assert imported <= set(made.files), module.name
-    for linked in re.findall(r'(?:href|src)="([^"]*)"', (made.path / "index.html").read_text(encoding="utf-8")):
+    for linked in re.findall(r'(?:href|src)="(?!data:)([^"]*)"', (made.path / "index.html").read_text(encoding="utf-8")):
         assert linked in made.files
 
 
@@ -58,7 +58,7 @@ def test_the_app_holds_the_model_and_a_page_and_no_scripts_that_need_a_table(pac
     assert needs["scripts"] == {"start": "node serve.mjs"}
     assert "onnxruntime-web" in needs["dependencies"]
     text = (made.path / "README.md").read_text(encoding="utf-8")
-    assert text.splitlines()[0].endswith("to tell the \\`colour\\` @NAME@ \\<b\\>.")
+    assert text.splitlines()[0].endswith(": tell the \\`colour\\` @NAME@ \\<b\\>.")
     assert f"squashed to {model.size} x {model.size} pixels" in text
     assert commands(made.path) == ["npm install", "npm start"]
 

@@ -156,9 +156,20 @@ def test_places_that_hold_no_file_are_told(tmp_path):
 
 
 def test_things_that_are_no_picture_are_told():
-    refused(io.StringIO("text"), "opened as text")
+    refused(io.StringIO("text"), r"opened as text\. Open it with mode \"rb\"")
     refused(17, "this is no picture")
     refused([1, 2], "this is no picture")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_file_that_is_open_in_the_wrong_way_is_told(encoding, tmp_path, pack):
+    path = tmp_path / "x.png"
+    path.write_bytes(pack(Image.new("RGB", (4, 4), "red"), "PNG"))
+    with path.open(encoding=encoding) as file:  # PNG's first byte is none of UTF-8
+        refused(file, r"opened as text\. Open it with mode \"rb\"")
+    file = path.open("rb")
+    file.close()
+    refused(file, "the file cannot be read")
 
 
 def test_without_a_name_it_is_called_a_picture():

@@ -186,6 +186,18 @@ def test_a_place_that_is_not_there_is_told(tmp_path):
         refused(tmp_path / name, "no such file")
 
 
+def test_the_nearest_folders_are_told_too(animals, tmp_path):
+    (tmp_path / ".cache").mkdir()
+    for labelled in (True, False):
+        assert refused(tmp_path / "anmials", "no such file", labelled).cure == "Did you mean 'animals/'?"
+        assert refused(tmp_path / "xyz", "no such file", labelled).cure == "Known: 'animals/'."
+
+
+def test_where_there_are_no_pictures_the_cure_is_of_what_was_asked(tmp_path):
+    assert "for each class" in refused(tmp_path, "there are no pictures here").cure
+    assert "class" not in refused(tmp_path, "there are no pictures here", labelled=False).cure
+
+
 # Telling pictures from tables
 
 

@@ -71,10 +71,27 @@ def test_pictures_alone_are_for_predicting(tmp_path):
         assert levels(one, labelled=False) == [red]
         assert levels([one, one], labelled=False) == [red, red]
     assert levels(np.stack([RED, BLUE]), labelled=False) == [red, [0, 0, 255]]
-    assert levels(np.full((3, 8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]] * 3
+    assert levels(np.full((5, 8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]] * 5
     assert levels(np.full((8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]]
+    assert levels(np.full((1, 8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]], "one, whichever axis is meant"
     file = io.BytesIO((tmp_path / "red.png").read_bytes())
     assert levels([file], labelled=False) == [red]
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_an_array_that_may_be_one_picture_or_several_is_refused(count):
+    array = np.random.default_rng(0).integers(0, 256, (count, 8, 9), np.uint8)
+    for source, labelled in ((array, False), ({"warm": array, "cold": [BLUE]}, True)):
+        with pytest.raises(InputError, match="may be one picture with its channels first") as caught:
+            open_pictures(source, labelled=labelled)
+        assert caught.value.seen == (count, 8, 9)
+        assert "array.transpose(1, 2, 0)" in caught.value.cure
+    (one,) = open_pictures(array.transpose(1, 2, 0), labelled=False).entries
+    np.testing.assert_array_equal(one.content(), array.transpose(1, 2, 0))
+    for several in (array[..., None], list(array)):
+        found = open_pictures(several, labelled=False).entries
+        np.testing.assert_array_equal([np.reshape(entry.content(), (8, 9)) for entry in found], array)
+    assert labels((array, list("abcd")[:count])) == list("abcd")[:count], "a label each leaves no doubt"
 
 
 def test_without_classes_labels_are_dropped():
@@ -102,6 +119,14 @@ def test_what_holds_no_labelled_pictures_is_refused_with_the_cure(case):
     with pytest.raises(InputError, match=match) as caught:
         open_pictures(source)
     assert caught.value.cure
+
+
+@pytest.mark.parametrize("source", [[], None, 3, [[RED]], [(RED, "warm"), RED]], ids=["empty", "none", "3", "nested", "odd"])
+def test_who_predicts_is_told_to_give_pictures_not_labels(source):
+    with pytest.raises(InputError) as caught:
+        open_pictures(source, labelled=False)
+    assert "icture is a path, bytes, an open file," in caught.value.cure
+    assert "label" not in caught.value.cure
 
 
 def test_pictures_in_memory_look_like_pictures_and_tables_do_not():

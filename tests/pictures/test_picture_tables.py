@@ -129,6 +129,9 @@ def test_none_and_na_are_classes_here_and_an_empty_cell_is_not(animals):
 
 def test_rows_of_which_none_is_whole_are_refused(animals):
     refused(table(animals / "x.csv", "path,label", "cat/1.png,", "dog/1.png,"), "no row has both a picture and a label")
+    empty = table(animals / "x.csv", "path,label", ",cat", ",dog")
+    error = refused(empty, "no row has a picture", picture="path", labelled=False)
+    assert "label" not in error.cure
 
 
 # Places

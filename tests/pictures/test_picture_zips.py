@@ -190,6 +190,14 @@ def test_too_many_entries_are_refused(png, tmp_path, monkeypatch):
     refused(zipped(tmp_path / "x.zip", {"cat/1.png": png, "dog/1.png": png}), "the zip has too many entries")
 
 
+def test_an_empty_zip_is_told_what_was_asked(tmp_path):
+    path = zipped(tmp_path / "x.zip", {})
+    assert "for each class" in refused(path, "there are no pictures here").cure
+    with pytest.raises(InputError, match="there are no pictures here") as caught:
+        open_pictures(path, labelled=False)
+    assert "class" not in caught.value.cure
+
+
 def test_documents_that_are_zips_inside_are_no_pictures(png, tmp_path):
     for name in ("book.xlsx", "text.docx", "arrays.npz"):
         path = zipped(tmp_path / name, {"[Content_Types].xml": b"<x/>", "xl/media/image1.png": png})

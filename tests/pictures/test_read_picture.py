@@ -208,6 +208,18 @@ def test_thirty_two_bits_that_hold_sixteen_are_read_as_sixteen():
     assert_reads(tiff32(values, 1), plain(Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")))
 
 
+@pytest.mark.parametrize(("kind", "sample"), [(np.uint32, 1), (np.int32, 2)])
+def test_thirty_two_bits_that_hold_eight_are_refused(kind, sample, picture, pack):
+    """Nearly black by the highest byte, though whoever saved them means 255 by white."""
+    match = r"no level of this picture of 32 bits is above 255 \(seen: 255\)\. Save it with 8 bits"
+    with pytest.raises(InputError, match=match):
+        read_picture(tiff32(np.array([[0, 255]], kind), sample), 8)
+    with pytest.raises(InputError, match="is above 255"):
+        read_picture(pack(picture(1).convert("I"), "TIFF"), 8)
+    assert read_picture(tiff32(np.array([[0, 256]], kind), sample), 8).max() == 1
+    assert read_picture(tiff32(np.zeros((2, 2), kind), sample), 8).max() == 0, "black is black"
+
+
 def test_levels_below_zero_are_refused():
     with pytest.raises(InputError, match=r"levels below zero \(seen: -5\)"):
         read_picture(tiff32(np.array([[-5, 70_000]], np.int32), 2), 8)

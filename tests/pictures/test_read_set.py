@@ -103,7 +103,7 @@ def test_many_that_cannot_be_read_are_an_error(count, broken, allowed):
     with pytest.raises(InputError, match=rf"more than {allowed} of {count} pictures cannot be read") as caught:
         read_set(coloured(count, broken=tuple(range(broken))), 8, quiet)
     assert caught.value.seen.startswith("0.png: this is no picture")
-    assert "5%" in caught.value.cure
+    assert "one may be unreadable, or 5% where that is more" in caught.value.cure
 
 
 def test_of_a_single_picture_its_own_error_is_told():

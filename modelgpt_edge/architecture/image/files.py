@@ -81,7 +81,7 @@ def find_backbone(name: str | None = None) -> BackboneFiles:
         return BackboneFiles(DEFAULT, _shipped())
     path = Path(name).expanduser()
     if not path.is_file():
-        cure = "Give a .pth or .safetensors file of an EfficientNet-Lite, or leave --encoder out."
+        cure = "Give a .pth or .safetensors file of an EfficientNet-Lite, a file of ONNX, timm:NAME or tiny; or leave it out."
         raise InputError("there is no such backbone", where="--encoder", seen=name, cure=cure)
     return BackboneFiles(path.stem, path)
 

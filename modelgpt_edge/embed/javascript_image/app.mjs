@@ -1,6 +1,6 @@
 /** The page: pictures that are chosen, dropped or pasted, or the camera, and what the model says of each. Edit it as you like. */
 import * as ort from "onnxruntime-web";
-import { bars, inPercent } from "./bars.mjs";
+import { bars } from "./bars.mjs";
 import { closeCamera, isOn, openCamera } from "./camera.mjs";
 import { load } from "./model.mjs";
 
@@ -42,8 +42,8 @@ async function answer(figure, picture) {
   return prediction;
 }
 
-function say(name, { label, probabilities }) {
-  state.textContent = `${name}: ${label}, ${inPercent(probabilities[label])}`;
+function say(name, { label }) {
+  state.textContent = `${name}: ${label}`;
 }
 
 function ms(time) {
