@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -34,14 +35,17 @@ from modelgpt_edge.requirement.drivers.write import in_own_words
 from modelgpt_edge.requirement.none_labels import read_labels
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.text_columns import TextColumns
-from modelgpt_edge.requirement.text_rules import write_text_requirement
-from modelgpt_edge.requirement.wording import counted
-from modelgpt_edge.targets.backends import backends_of, require_toolchain
+from modelgpt_edge.requirement.text_rules import usable_rows, write_text_requirement
+from modelgpt_edge.requirement.wording import counted, shown, spoken
+from modelgpt_edge.targets.backends import backends_of, require_front, require_toolchain
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.target import Target
 from modelgpt_edge.text_templates import TextTemplate, find_teacher, most_flash, tiny_template, too_costly, too_large
 
 Progress = Callable[[str, float], None]
+
+FRONT = "tokens"  # of models of texts
+SHOWN = 5  # classes that a message names
 # The template's files, what was generated on it, and its compiled forms.
 Made = tuple[EncoderFiles, TextGenerated, Compiled]
 
@@ -52,10 +56,12 @@ class Texts:
 
     Attributes:
         columns: the texts, and of pairs the second ones.
+        strange: labels of those whose class isn't known.
     """
 
     columns: list[list[str]]
     labels: NDArray[np.int32]
+    strange: tuple[str, ...] = ()
 
 
 def build_texts(
@@ -75,20 +81,23 @@ def build_texts(
     """
     start = time.perf_counter()
     check_generator(request.generator, GENERATORS)
-    requirement = in_own_words(write_text_requirement(request, found, profile), request, profile)
-    schema = requirement.schema
+    requirement = write_text_requirement(request, found, profile)
     targets = tuple(find_target(name) for name in requirement.targets)
+    for target in targets:
+        require_front(target, backends, FRONT)  # told before any work
     teacher, tiny = find_teacher(request.encoder)
     for target in targets:
-        names = backends_of(target, backends)
         if target.sm is not None and not tiny:
-            require_toolchain(target, names)  # told before any work
+            require_toolchain(target, backends_of(target, backends))
+    requirement = in_own_words(requirement, request, profile, teacher.embed)
+    schema = requirement.schema
     notes = list(requirement.notes)
     examples = Texts([[]], np.empty(0, np.int32))
     if profile is not None:
         examples = read_examples(requirement, profile.sample)
         notes += [*profile.notes, *_left_out(examples, profile)]
     test = None if request.test is None else _test_rows(request, requirement)
+    notes += [] if test is None else _strange(test)
     flash = most_flash(targets, requirement.limits)
     its_own = request.generator == "lora"  # which no other template has
     why = "" if tiny or its_own else too_large(teacher.files, flash)
@@ -170,12 +179,13 @@ def read_examples(requirement: Requirement, cells: Chunk) -> Texts:
     places = {name: k for k, name in enumerate(schema.classes)}
     columns = [read_texts(cells[c.name]) for c in schema.columns]
     words = read_labels(cells[schema.label.name], schema.classes)
-    kept = [i for i, word in enumerate(words) if word and all(texts[i].strip() for texts in columns)]
+    kept = usable_rows(columns, words)
     if not kept:
         wanted = "a text" if len(columns) == 1 else "both texts"
         raise InputError(f"no row has {wanted} and a label", where="data", cure=f"Give rows with {wanted} and a label.")
     labels = np.array([places.get(words[i], -1) for i in kept], np.int32)
-    return Texts([[texts[i] for i in kept] for texts in columns], labels)
+    strange = tuple(words[i] for i in kept if words[i] not in places)
+    return Texts([[texts[i] for i in kept] for texts in columns], labels, strange)
 
 
 def _left_out(examples: Texts, profile: Profile) -> list[str]:
@@ -194,7 +204,11 @@ def _left_out(examples: Texts, profile: Profile) -> list[str]:
 
 
 def _test_rows(request: Request, requirement: Requirement) -> Texts:
-    """The user's own test rows; classes never seen stay, and count as wrong."""
+    """The user's own test rows; classes never seen stay, and count as wrong, but where all are such.
+
+    Raises:
+        InputError: the table lacks a column, a text or a label, or every class of it is one that the model doesn't know.
+    """
     source = open_source(request.test)
     schema = requirement.schema
     absent = next((c.name for c in (*schema.columns, schema.label) if c.name not in source.columns), None)
@@ -203,7 +217,26 @@ def _test_rows(request: Request, requirement: Requirement) -> Texts:
         raise InputError("the test table has no such column", where=f"--test {source.name}", seen=absent, cure=cure)
     parts = [read_examples(requirement, chunk) for chunk in source.chunks()]
     columns = [[text for texts in column for text in texts] for column in zip(*(part.columns for part in parts))]
-    return Texts(columns, np.concatenate([part.labels for part in parts]))
+    test = Texts(columns, np.concatenate([part.labels for part in parts]), tuple(w for part in parts for w in part.strange))
+    if len(test.strange) == len(test.labels):
+        cure = f"The model's are {_named(schema.classes)}: name classes as the table does, or give another table."
+        where, seen = f"--test {source.name}, column {shown(schema.label.name)}", test.strange[0]
+        raise InputError("no test row is of a class that the model knows", where=where, seen=seen, cure=cure)
+    return test
+
+
+def _strange(test: Texts) -> list[str]:
+    """A note on test rows that no model of these classes can get right."""
+    if not test.strange:
+        return []
+    names = _named([name for name, _ in Counter(test.strange).most_common()])
+    of = f"{len(test.strange):,} of {counted(len(test.labels), 'row')}"
+    return [f"Test rows of a class that the model doesn't know: {of} ({names}). They count as wrong."]
+
+
+def _named(classes: Sequence[str]) -> str:
+    few = [shown(name) for name in classes[:SHOWN]]
+    return spoken(few) if len(few) == len(classes) else f"{', '.join(few)} and {len(classes) - len(few)} more"
 
 
 def _scored(generated: TextGenerated, test: Texts, method: str) -> TextGenerated:

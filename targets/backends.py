@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from modelgpt_edge.errors import InputError, TargetUnavailableError, nearest
+from modelgpt_edge.targets.builtin import BUILTIN
 from modelgpt_edge.targets.target import Target
 
 if TYPE_CHECKING:
     from modelgpt_edge.targets.backend import Backend, Emulator
 
 T = TypeVar("T")
+
+# What models are of, by their front.
+MADE_OF = {"packed": "tables", "tokens": "texts", "pixels": "pictures"}
 
 
 class Lazy(Mapping[str, T], Generic[T]):
@@ -85,6 +89,32 @@ def backends_of(target: Target, wanted: Sequence[str]) -> list[str]:
             cure=f"It has: {', '.join(target.backends)}.",
         )
     return chosen
+
+
+def require_front(target: Target, wanted: Sequence[str], front: str) -> None:
+    """Told before any work: a target, or a backend asked for, that takes no such models at all.
+
+    Args:
+        wanted: as for `backends_of`; front: what the model starts from, ``tokens`` of texts or ``pixels`` of pictures.
+
+    Raises:
+        TargetUnavailableError: nothing of the target takes them, or one of the backends asked for doesn't.
+        InputError: as `backends_of`.
+    """
+    names = backends_of(target, wanted)
+    able = [name for name in names if front in BACKENDS[name].fronts]
+    if able and (able == names or not wanted):
+        return
+    made_of = MADE_OF[front]
+    others = [name for name in target.backends if front in BACKENDS[name].fronts]
+    if wanted and others:
+        odd = next(name for name in names if name not in able)
+        cure = f"Leave it out, or give {' or '.join(others)}."
+        raise TargetUnavailableError(f"this backend takes no models of {made_of}", where="--backend", seen=odd, cure=cure)
+    known = [t.name for t in BUILTIN if any(front in BACKENDS[name].fronts for name in t.backends)]
+    cure = f"Build for another target: {', '.join(known)}."
+    what = f"models of {made_of} don't run there yet ({target.title})"
+    raise TargetUnavailableError(what, where=f"target {target.name}", cure=cure)
 
 
 def require_toolchain(target: Target, names: Sequence[str]) -> None:

@@ -31,13 +31,17 @@ def check_classes(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     """The same for classes given as a list of names, as a dict of names and descriptions, or as one string with commas.
 
     Raises:
-        InputError: a name is empty, too long or stands twice.
+        InputError: a name is empty, too long or stands twice, or what a class means is no text.
     """
     if isinstance(given, str):
         return read_classes(given, ())
     found: dict[str, str] = {}
     for name in given:
-        _add(found, "classes", name, given[name] if isinstance(given, Mapping) else "")
+        meaning = given[name] if isinstance(given, Mapping) else ""
+        if not isinstance(meaning, str | None):
+            cure = f'Say it in words, such as {{"{name}": "what it means"}}, or give a list of names.'
+            raise InputError("what a class means is no text", where=f"classes, {shown(str(name))}", seen=meaning, cure=cure)
+        _add(found, "classes", name, meaning or "")
     return found
 
 

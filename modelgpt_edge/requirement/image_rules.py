@@ -55,9 +55,9 @@ def write_picture_requirement(request: Request, found: Sequence[str], pictures: 
         some = f"No picture of {known}{' and others' if len(without) > 5 else ''}: served by what the name says."
         told = (*told, some, *near_misses(without, found))
     schema = Schema(
-        columns=(Column(IMAGE, "image", "pictures come in by this name"),),
+        columns=(Column(IMAGE, "image", "a picture of any size"),),
         label=Column(LABEL, "category", "names of classes"),
-        label_because="classes are the names of folders, or of the label's column" if found else "--classes names the classes",
+        label_because="classes are the names of folders, or of the label's column" if found else "you named the classes",
         kind="classification",
         kind_because="pictures are classified",
         classes=names,

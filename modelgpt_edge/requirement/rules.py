@@ -18,6 +18,7 @@ from modelgpt_edge.requirement.limits import read_limits
 from modelgpt_edge.requirement.named import find_mentioned
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import write_sentence
+from modelgpt_edge.requirement.text_columns import no_labels, only_texts
 from modelgpt_edge.requirement.validation import validate
 from modelgpt_edge.requirement.wording import shown, spoken
 from modelgpt_edge.schema import Column, Dropped, Kind, Schema
@@ -115,6 +116,8 @@ def _inputs(profile: Profile, label: str, task: str, advice: Advice) -> tuple[tu
     typed = [type_column(c) for c in profile.columns if c.name != label]
     columns = tuple(replace(t, named=t.name in named) for t in typed if isinstance(t, Column))
     dropped = tuple(t for t in typed if isinstance(t, Dropped))
+    if not columns and only_texts(profile):
+        raise no_labels(shown(profile.columns[0].name), "data")
     if not columns:
         reasons = "; ".join(f"{shown(d.name)}: {d.because}" for d in dropped[:5]) or "the table has no other column"
         cure = "Add columns that tell something about the label."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from modelgpt_edge.data.cells import read_texts
 from modelgpt_edge.data.profile import ColumnProfile, Profile
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
@@ -12,7 +13,7 @@ from modelgpt_edge.requirement.classes import find_classes
 from modelgpt_edge.requirement.classes_asked import require_two, spelled_as
 from modelgpt_edge.requirement.classified import classified
 from modelgpt_edge.requirement.kind import FEW_VALUES, mostly_numbers
-from modelgpt_edge.requirement.none_labels import with_none_labels
+from modelgpt_edge.requirement.none_labels import read_labels, with_none_labels
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.text_columns import TextColumns
 from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
@@ -69,8 +70,14 @@ def write_text_requirement(request: Request, found: TextColumns | None, profile:
             classes=names,
             dropped=dropped,
         )
-        rows = profile.rows
+        texts = [read_texts(profile.sample[c.name]) for c in found.texts]
+        rows = len(usable_rows(texts, read_labels(profile.sample[label.name], names)))
     return classified(request, "text", _sentence(request.task, schema, rows), schema, notes)
+
+
+def usable_rows(texts: Sequence[Sequence[str]], labels: Sequence[str]) -> list[int]:
+    """Places of the rows that can be learnt from: those with a label (N,) and a text, of pairs both, in each column (N,)."""
+    return [i for i, label in enumerate(labels) if label and all(column[i].strip() for column in texts)]
 
 
 def _refuse_amounts(label: ColumnProfile) -> None:
@@ -79,7 +86,8 @@ def _refuse_amounts(label: ColumnProfile) -> None:
     if label.date_format or (mostly_numbers(label) and not label.boolean and (not label.whole or scattered)):
         cure = "Pass --kind classification to take each value as a class, or another column by --label."
         where = f"label column {shown(label.name)}"
-        raise InputError("models of texts tell classes, and this label is amounts", where=where, seen=label.example, cure=cure)
+        seen = next(iter(label.counts), None) or label.example or f"{label.low:g} to {label.high:g}"
+        raise InputError("models of texts tell classes, and this label is amounts", where=where, seen=seen, cure=cure)
 
 
 def _classes(asked: Mapping[str, str], label: ColumnProfile, texts: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -83,6 +83,16 @@ def interval(score: Mapping[str, Any]) -> str:
     return f"{share(score['value'])} [{share(score['low'])}, {share(score['high'])}]"
 
 
+def network_name(kind: str, name: str) -> str:
+    """A network of pictures by its kind and its own name: ``backbone EfficientNet-Lite0``, ``tiny trunk``."""
+    return f"{name} {kind}" if kind == "trunk" else f"{kind} {name}"
+
+
+def sized_name(kind: str, name: str, size: int) -> str:
+    """The same at a size of its input, in a sentence: ``EfficientNet-Lite0 at 224 pixels``, ``the tiny trunk at 32 pixels``."""
+    return f"{f'the {name} {kind}' if kind == 'trunk' else name} at {size} pixels"
+
+
 def counted(count: int, what: str) -> str:
     """``1 row``, ``2 rows``."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")

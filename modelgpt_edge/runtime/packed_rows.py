@@ -93,7 +93,7 @@ def _read_texts(package: Package, path: str | Path) -> PackedRows:
         if len(rows) >= MOST:
             break
     taken = f"{'the first ' if len(rows) >= MOST else ''}{len(rows[:MOST]):,} rows of {Path(path).name}"
-    return _texts(package, [list(column) for column in zip(*rows[:MOST])], taken, (*source.notes, *reader.notes()))
+    return _texts(package, [list(column) for column in zip(*rows[:MOST])], taken, reader.notes())
 
 
 def _texts(package: Package, columns: list[list[str]], origin: str, notes: tuple[str, ...] = ()) -> PackedRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class TextModel(Model):
         """Outputs (N, K) of a table, and what the user should know of its rows."""
         reader = TextReader(self.inputs, source)
         outputs = np.concatenate([self._run_texts(*reader.read(chunk)) for chunk in source.chunks()])
-        return outputs, (*source.notes, *reader.notes())
+        return outputs, reader.notes()
 
     def _run_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Floats:
         codes = codes_of(self._tokens, texts, pairs, int(self.package.manifest.architecture["words"]))
@@ -53,16 +53,26 @@ class TextModel(Model):
             return self._run_texts([rows])
         if getattr(rows, "ndim", 0) == 1:  # an array, or a column of a DataFrame
             rows = rows.tolist()
-        if isinstance(rows, (list, tuple)) and rows and all(isinstance(row, str) or is_missing(row) for row in rows):
-            if len(self.inputs) > 1:
-                cure = f"Give tuples of two texts, or dicts with {' and '.join(map(repr, self.inputs))}."
-                raise InputError("the model compares two texts", where="predict", seen=rows[0], cure=cure)
-            return self._run_texts(read_texts(rows))
+        if isinstance(rows, (list, tuple)) and rows and not isinstance(rows[0], (Mapping, list, tuple, np.ndarray)):
+            return self._run_texts(self._strings(rows))
         if isinstance(rows, dict) and all(isinstance(value, str) for value in rows.values()):
             rows = [rows]
         if isinstance(rows, np.ndarray) or (isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], (list, tuple))):
             return self.run_source(open_source(rows, self.inputs))[0]
         return self.run_source(open_source(rows))[0]
+
+    def _strings(self, rows: Sequence[Any]) -> list[str]:
+        """A list of strings, some perhaps missing, as texts; InputError for anything else."""
+        if len(self.inputs) > 1:
+            cure = f"Give tuples of two texts, or dicts with {' and '.join(map(repr, self.inputs))}."
+            raise InputError("the model compares two texts", where="predict", seen=rows[0], cure=cure)
+        cure = f"Give strings, or rows with {self.inputs[0]!r}."
+        odd = next((i for i, row in enumerate(rows) if not (isinstance(row, (str, bytes)) or is_missing(row))), None)
+        if odd is not None:
+            raise InputError("a row is no text", where=f"predict, row {odd + 1}", seen=rows[odd], cure=cure)
+        if not any(isinstance(row, (str, bytes)) for row in rows):
+            raise InputError("there is no text in these rows", where="predict", seen=rows[0], cure=cure)
+        return read_texts(rows)
 
 
 def open_tokens(package: Package, folder: str) -> Tokens:

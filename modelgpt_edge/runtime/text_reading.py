@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from modelgpt_edge.data.cells import Cells, read_texts
+from modelgpt_edge.data.delimited import ONE_COLUMN
 from modelgpt_edge.data.stream import Source
 from modelgpt_edge.errors import InputError, nearest
 
@@ -34,7 +35,7 @@ class TextReader:
         return columns
 
     def notes(self) -> tuple[str, ...]:
-        """What was odd in the chunks read so far, a sentence each."""
+        """What was odd in the table and in the chunks read so far, a sentence each."""
         unused = [repr(name) for name in self._source.columns if name not in set(self._names)]
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
         notes = [f"not used: {', '.join(unused[:SHOWN])}{more}"] if unused else []
@@ -42,6 +43,8 @@ class TextReader:
             lack = "1 pair lacks" if self._empty == 1 else f"{self._empty:,} pairs lack"
             notes.append(f"{lack} a text: the model compares the other with nothing")
         elif self._empty:
-            empty = "1 text is" if self._empty == 1 else f"{self._empty:,} texts are"
-            notes.append(f"{empty} empty: the model says of it what it says of nothing")
-        return tuple(notes)
+            empty, it = ("1 text is", "it") if self._empty == 1 else (f"{self._empty:,} texts are", "them")
+            notes.append(f"{empty} empty: the model says of {it} what it says of nothing")
+        # A file of one column is just what a model of single texts takes.
+        opened = (note for note in self._source.notes if note != ONE_COLUMN or len(self._names) > 1)
+        return (*opened, *notes)

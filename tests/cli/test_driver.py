@@ -35,14 +35,15 @@ def table(patients, write_csv, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model():
-    """A server that answers well, its driver's name, and what it was asked."""
+def model(request):
+    """A server that gives ANSWERS, or those of an indirect parameter, its driver's name, and what it was asked."""
     asked = []
+    answers = getattr(request, "param", ANSWERS)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            body = json.dumps({"choices": [{"message": {"content": json.dumps(ANSWERS[len(asked) - 1])}}]}).encode()
+            body = json.dumps({"choices": [{"message": {"content": json.dumps(answers[len(asked) - 1])}}]}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -76,6 +77,35 @@ def test_a_build_with_a_model(cli, model):
     assert "127.0.0.1" not in json.dumps(told)
     assert cli("predict", "m.edge", "table.csv").code == 0
     assert cli("verify", "m.edge").code == 0
+
+
+BANK = {
+    "card lost": "a card that was lost or stolen",
+    "refund": "money back for an order",
+    "exchange rate": "what a currency costs",
+    "cannot log in": "trouble with signing in to the account",
+}
+SENTENCE = "Route a question of the bank's support to card lost, refund, exchange rate or cannot log in."
+TRUE = {"sentence": SENTENCE, "classes": BANK}
+SWAPPED = {"sentence": SENTENCE, "classes": dict(zip(BANK, [*list(BANK.values())[1:], BANK["card lost"]]))}
+
+
+@pytest.mark.parametrize("model", [(TRUE,), (SWAPPED,)], indirect=True, ids=["true", "swapped"])
+def test_what_classes_of_texts_mean_moves_a_model_only_where_the_encoder_has_it_so(cli, model, request):
+    driver, asked = model
+    told = "true" in request.node.callspec.id
+    build = ("build", "--task", "route bank support questions", "--classes", ",".join(BANK), "--encoder", "tiny", "--json")
+    plain = cli(*build, "--out", "plain.edge")
+    helped = cli(*build, "--out", "helped.edge", "--driver", driver)
+    assert (plain.code, helped.code, len(asked)) == (0, 0, 1), helped.err
+    requirement = json.loads(helped.out)["requirement"]
+    assert requirement["meanings"] == (BANK if told else {})
+    assert (requirement["sentence"] == SENTENCE) is told
+    heads = [Path(f"{name}.edge", "head.safetensors").read_bytes() for name in ("plain", "helped")]
+    assert (heads[0] == heads[1]) is not told
+    notes = " ".join(json.loads(helped.out)["notes"])
+    assert ('refund: "money back for an order"; exchange rate: "what a currency costs"' in notes) is told
+    assert ("What it says of the classes was not taken: of card lost it says" in notes) is not told
 
 
 @pytest.mark.parametrize("private", [(), ("--private",)])

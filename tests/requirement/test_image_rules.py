@@ -72,6 +72,11 @@ def test_folders_and_options_are_one_class_where_only_spelling_differs():
     assert not any("No picture of" in note for note in read.notes)
 
 
+def test_who_named_the_classes_is_told_whatever_the_option():
+    assert understand({"a cat": "", "a dog": "not a wolf"}, ()).schema.label_because == "you named the classes"
+    assert understand({}, ("cat", "dog")).schema.label_because == "classes are the names of folders, or of the label's column"
+
+
 def test_accents_put_together_in_two_ways_are_one_class():
     apart = unicodedata.normalize("NFD", "Café")
     assert apart != "Café"

@@ -151,6 +151,22 @@ def questions() -> list[dict[str, Any]]:
     return [{"text": said.format(end), "label": label} for end in ENDS for label, every in SAID.items() for said in every]
 
 
+@pytest.fixture
+def build(cli, tiny_encoder, tmp_path) -> Any:
+    """Runs `build` with the tiny encoder into a folder of this test."""
+
+    def run(*options: str | Path) -> Any:
+        return cli("build", "--task", "route questions", "--encoder", tiny_encoder, "--out", tmp_path / "m.edge", *options)
+
+    return run
+
+
+@pytest.fixture
+def table(write_csv, questions, tmp_path) -> Path:
+    path: Path = write_csv(tmp_path / "questions.csv", questions)
+    return path
+
+
 @pytest.fixture(scope="session")
 def text_package(tiny_encoder: Path, questions: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package of the tiny encoder and the questions, for x86 and a Jetson. Tests that change it work on a copy."""

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.text.generate import TextGenerated, generate_text
+from modelgpt_edge.parameters.likelihood import smoothed_loss
+from modelgpt_edge.parameters.text.generate import TextGenerated, _choose, generate_text
+from modelgpt_edge.parameters.text.judging import Judged, Judgement
 from modelgpt_edge.parameters.text.prior import ABOUT, PROMPTS, sayings, texts_about, word_prior
 from modelgpt_edge.requirement.wording import spoken_name
 
@@ -85,6 +87,30 @@ def test_few_examples_are_no_reason_to_leave_the_usual_generator(real):
     assert generated.scores.child.method.startswith("5-fold cross-validation; a class of one example")
     assert generated.truth.tolist() == labels.tolist()
     assert generated.held_out.shape == (5, 4)
+
+
+def _judgement(**losses: list[float]) -> Judgement:
+    """Generators by the log loss of each held-out example of two classes, all of the first."""
+    by_name = {}
+    for name, each in losses.items():
+        p = np.exp(-np.array(each, np.float64))
+        logits = np.log(np.stack([p, 1 - p], 1)).astype(np.float32)
+        by_name[name] = Judged(None, 1.0, smoothed_loss(logits, np.zeros(len(each), np.int32)), logits)
+    return Judgement(by_name, np.arange(len(each)), np.zeros(len(each), np.int32), "", enough=True)
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen"),
+    [
+        ({"lora": [0.5, 0.5, 0.5, 0.5], "floor": [0.6, 0.6, 0.6, 0.6]}, "lora"),
+        ({"lora": [0.5, 0.5, 0.5, 0.9], "floor": [0.6, 0.6, 0.6, 0.2]}, "lora"),
+        ({"lora": [0.5, 0.6, 0.5, 0.6], "floor": [0.3, 0.4, 0.4, 0.3]}, "floor"),
+        ({"floor": [0.5, 0.5, 0.5, 0.9], "words": [0.6, 0.6, 0.6, 0.2]}, "words"),
+    ],
+    ids=["likeliest", "not clearly worse", "clearly worse", "no LoRA"],
+)
+def test_lora_is_left_only_for_what_is_clearly_likelier(losses, chosen):
+    assert _choose(_judgement(**losses)) == chosen
 
 
 def test_labels_that_names_contradict_are_learned_by_examples_alone(real):

@@ -18,9 +18,11 @@ from modelgpt_edge.architecture.text.bert import COSINE
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import read_encoder
 from modelgpt_edge.architecture.text.pieces import Vocabulary, sums
+from modelgpt_edge.architecture.text.products import Products
 from modelgpt_edge.architecture.text.tiny import SIZES, TABLE, Size, rounded
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.onnx_nodes import Graph
 from modelgpt_edge.parameters.text import tiny as tiny_module
 from modelgpt_edge.parameters.text.head import Strength
 from modelgpt_edge.parameters.text.tiny import FREQUENT, RIDGE, _turn, judge_afresh, prepare_tiny
@@ -70,6 +72,17 @@ def test_a_text_is_the_sum_of_its_pieces(lesson, sentences):
     np.testing.assert_allclose(encoder.embed(texts[:1]), sums(encoder.tokens.ids(texts[:1]), encoder.weights[TABLE]), atol=1e-6)
     assert not encoder.embed([""]).any()
     assert encoder.codes(["my card is lost " * 100]).shape == (1, encoder.files.length)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("template", ["table", "encoder"])
+def test_every_constant_of_a_graph_is_used(template, pairs, lesson, tiny):
+    encoder = lesson.encoder() if template == "table" else tiny
+    graph = Graph("g")
+    graph.output(encoder.add_to(graph, Products("fp32"), pairs), "embedding", "float32", encoder.width(pairs))
+    made = graph.model("").graph
+    used = {name for node in made.node for name in node.input}
+    assert {constant.name for constant in made.initializer} <= used
 
 
 def test_of_a_pair_it_tells_what_they_have_in_common(lesson, sentences):

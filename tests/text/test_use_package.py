@@ -136,6 +136,11 @@ def test_no_rows_are_refused(rows, model):
         (pd.DataFrame({"label": ["a"]}), "the model needs column 'text'"),
         ([["a", "b"]], ""),
         (3, ""),
+        ([3], "predict, row 1: a row is no text (seen: 3). Give strings, or rows with 'text'"),
+        (["x", 3], "predict, row 2: a row is no text (seen: 3)"),
+        (np.array([1.5, 2.5]), "predict, row 1: a row is no text"),
+        ([None], "predict: there is no text in these rows"),
+        (pd.Series([None, float("nan")]), "predict: there is no text in these rows"),
         (None, ""),
     ],
 )
@@ -143,6 +148,36 @@ def test_rows_without_texts_are_refused(rows, says, model):
     with pytest.raises(InputError) as told:
         model.predict(rows)
     assert says in str(told.value)
+
+
+def test_what_is_said_of_a_file_of_texts(cli, text_package, tmp_path):
+    ran = cli("predict", text_package, write(tmp_path / "rows.csv", {"text": ["i lost my card", "x"]}))
+    assert ran.err == ""  # one column is just what the model takes
+    rows = tmp_path / "empty.jsonl"
+    rows.write_text('{"text": ""}\n{"text": " "}\n{"text": "x"}\n')
+    ran = cli("predict", text_package, rows)
+    assert ran.err == "note: 2 texts are empty: the model says of them what it says of nothing\n"
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_control_characters_are_text(name, cli, text_package, model, tmp_path):
+    texts = ["i lost\x07my card\x1b", "\x01\x02\x1f\x7f?", "how many\x0byen\x1c"]
+    ran = cli("predict", text_package, write(tmp_path / name, {"text": texts}), "--json")
+    assert ran.code == 0, ran.err
+    got = [list(one["probabilities"].values()) for one in json.loads(ran.out)]
+    np.testing.assert_allclose(got, model.predict_proba(texts), atol=1e-6)
+
+
+def test_a_nul_is_text_but_in_a_csv_file(cli, text_package, model, tmp_path):
+    text = "i lost\x00my card"
+    ran = cli("predict", text_package, write(tmp_path / "rows.jsonl", {"text": [text]}), "--json")
+    wanted = model.predict_proba([text])
+    np.testing.assert_allclose([list(one["probabilities"].values()) for one in json.loads(ran.out)], wanted, atol=1e-6)
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"text\n{text}\n")
+    ran = cli("predict", text_package, rows)
+    assert ran.code == 1
+    assert "this looks like binary data" in ran.err
 
 
 def test_a_file_without_the_column_is_exit_1(cli, text_package, tmp_path):

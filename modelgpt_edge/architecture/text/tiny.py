@@ -96,10 +96,11 @@ def rounded(table: Floats) -> Floats:
 def add_table(graph: Graph, files: EncoderFiles, weights: Mapping[str, Floats], pairs: bool = False) -> str:
     """Add it to a graph, whose input ``codes`` is declared here; as `add_bert`, whose results these are like."""
     codes = graph.input("codes", "int32", "L")
-    nothing, words = graph.constant("nothing", np.int32(0)), graph.constant("vocabulary", np.int32(files.shape.words))
+    nothing = graph.constant("nothing", np.int32(0))
     real = graph.add("Cast", graph.add("GreaterOrEqual", codes, nothing), name="real", to=TensorProto.INT32)
     masks, own = [real], codes
     if pairs:
+        words = graph.constant("vocabulary", np.int32(files.shape.words))
         later = graph.add("Cast", graph.add("GreaterOrEqual", codes, words), name="of_second", to=TensorProto.INT32)
         masks = [graph.add("Sub", real, later, name="of_first"), later]
         own = graph.add("Sub", codes, graph.add("Mul", later, words))

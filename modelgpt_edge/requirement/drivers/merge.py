@@ -15,6 +15,7 @@ from modelgpt_edge.requirement.advice import Advice
 from modelgpt_edge.requirement.asked_for import ASKS
 from modelgpt_edge.requirement.classes import MOST_CLASSES
 from modelgpt_edge.requirement.drivers.answer import Claim, Facts
+from modelgpt_edge.requirement.drivers.telling import tells
 from modelgpt_edge.requirement.kind import KINDS
 from modelgpt_edge.requirement.label import find_label
 from modelgpt_edge.requirement.named import find_mentioned
@@ -27,10 +28,16 @@ MOST_WORDS = 12  # words that say one thing: more are the request itself, said a
 
 @dataclass(frozen=True)
 class Checked:
-    """A model's facts that may be used, and notes on those that may not."""
+    """A model's facts that may be used, and what is told of those that may not.
+
+    Attributes:
+        notes: for the user.
+        untrue: names that it claimed and that are no such thing: a sentence of the same model must not hold them.
+    """
 
     advice: Advice
     notes: tuple[str, ...]
+    untrue: tuple[str, ...] = ()
 
 
 def check_facts(facts: Facts, by: str, request: Request, profile: Profile, names: Mapping[str, str]) -> Checked:
@@ -49,7 +56,10 @@ def check_facts(facts: Facts, by: str, request: Request, profile: Profile, names
     told = find_mentioned(task, [c.name for c in profile.columns], found).named
     named = frozenset() if told else _named(facts.named, task, profile, names, refused) - {found}
     notes = [f"Not taken from its answer: {'; '.join(refused)}."] if refused else []
-    return Checked(Advice(by, label, kind, named), tuple(notes))
+    untrue = _invented(facts, task, profile, names)
+    if guessed and label is None and facts.label is not None:
+        untrue.append(_column(facts.label.value, profile, names) or "")
+    return Checked(Advice(by, label, kind, named), tuple(notes), tuple(n for n in untrue if n != found and tells(n)))
 
 
 def is_said(words: str, task: str) -> bool:
@@ -59,6 +69,12 @@ def is_said(words: str, task: str) -> bool:
         letters = len(said.replace(" ", ""))
         return letters >= LEAST_WORDS and said.count(" ") < MOST_WORDS and f" {said} " in f" {text} "
     return len(said) > 1 and said.count(" ") < MOST_WORDS and said in text
+
+
+def _invented(facts: Facts, task: str, profile: Profile, names: Mapping[str, str]) -> list[str]:
+    """What it takes for columns that aren't there; what the request says itself, a sentence may say too."""
+    claims = [*([facts.label] if facts.label is not None else []), *facts.named]
+    return [c.value for c in claims if _column(c.value, profile, names) is None and not is_said(c.value, task)]
 
 
 def _label(claim: Claim | None, task: str, profile: Profile, names: Mapping[str, str], refused: list[str]) -> str | None:

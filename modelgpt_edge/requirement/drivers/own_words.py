@@ -1,27 +1,25 @@
 """Judge what a model wrote in its own words: its sentence and the meaning of classes go into a package that others read.
 
 So they may hold no addresses or paths, no quantities or devices that the request doesn't name, and nothing from the rows shown.
+A sentence has to be about the request, too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 from modelgpt_edge.requirement.devices import find_devices
 from modelgpt_edge.requirement.drivers.prompt import Question
-from modelgpt_edge.requirement.languages import CJK
+from modelgpt_edge.requirement.drivers.telling import LEAST_LETTERS, holds, telling_words, tells
 from modelgpt_edge.requirement.quantities import find_sizes, find_times
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import LONGEST
-from modelgpt_edge.requirement.wording import clean, name_words, search_text
+from modelgpt_edge.requirement.wording import clean, name_words, search_text, shown
 
 Rows = Sequence[tuple[Mapping[str, str], str]]
 
-LONGEST_MEANING = 200
 LEAST_WORDS = 3
-LEAST_LETTERS = 4  # of a word that can be told to be about something
 
 ADDRESS = re.compile(r"\w+://|www\.|\w@\w|[\\`<>{}]|(?:^|\s)[.~]{0,2}/\w|\b[a-z]:\\", re.IGNORECASE)
 ENDS = re.compile(
@@ -35,12 +33,15 @@ ORDERS = re.compile(
 )
 
 
-def why_not(sentence: str, question: Question, task: str, rows: Rows, requirement: Requirement) -> str:
+def why_not(
+    sentence: str, question: Question, task: str, rows: Rows, requirement: Requirement, untrue: Sequence[str] = ()
+) -> str:
     """Why a model's sentence can't stand for the requirement, as a clause; "" where it can.
 
     Args:
         question: that it answers.
         rows: that the question shows.
+        untrue: names that the same model claimed, and that were refused.
     """
     if not sentence:
         return "there is none"
@@ -55,41 +56,18 @@ def why_not(sentence: str, question: Question, task: str, rows: Rows, requiremen
         return "it is more than one sentence, or says one thing again and again"
     if " ".join(words) in name_words(question.user):
         return "it repeats the question"
-    if foreign := _foreign(sentence, task):
-        return foreign
+    if why := foreign(sentence, task):
+        return why
+    if claim := next((name for name in untrue if holds(sentence, name)), None):
+        return f"it speaks of {shown(claim)}, which was refused"
     if not _about(sentence, task, requirement):
-        return "it speaks neither of the request nor of the table"
-    if _leaks(sentence, task, rows, requirement):
+        return "it names neither the label nor a class, and nothing that the request is about"
+    if leaks(sentence, task, rows, requirement):
         return "it holds a cell of the table"
     return ""
 
 
-def meanings_of(
-    claimed: Mapping[str, str], asked: Sequence[str], question: Question, task: str, rows: Rows, requirement: Requirement
-) -> dict[str, str]:
-    """What classes mean, where a model tells it of every one of `asked` in words that will do; else nothing.
-
-    Args:
-        question, rows: as for `why_not`.
-    """
-    told = {name: claimed[name] for name in asked if name in claimed}
-    different = len({name_words(text) for text in told.values()}) == len(asked)
-    unfit = any(_no_meaning(name, text, question, task) or _leaks(text, task, rows, requirement) for name, text in told.items())
-    return {} if not asked or not different or unfit else told
-
-
-def _no_meaning(name: str, text: str, question: Question, task: str) -> bool:
-    words = name_words(text)
-    return (
-        text != clean(text, LONGEST_MEANING)
-        or words == name_words(name)
-        or not any(c.isalpha() for c in words)
-        or (words in name_words(question.user) and words not in name_words(task))
-        or _foreign(text, task) != ""
-    )
-
-
-def _foreign(text: str, task: str) -> str:
+def foreign(text: str, task: str) -> str:
     """What a text brings in that only the request may: addresses, orders, quantities, devices."""
     folded, request = search_text(text), search_text(task)
     if ADDRESS.search(text):
@@ -106,19 +84,15 @@ def _foreign(text: str, task: str) -> str:
 
 
 def _about(sentence: str, task: str, requirement: Requirement) -> bool:
-    """Whether a sentence shares a word with the request, or names a column or class."""
+    """Whether a sentence names the label or a class by a name that says something, or has a telling word of the request."""
     schema = requirement.schema
-    words = f" {name_words(sentence)} "
-    names = (schema.label.name, *(c.name for c in schema.columns), *schema.classes)
-    if any(f" {name_words(name)} " in words for name in names if name_words(name)):
-        return True
-    asked = {word for word in name_words(task).split() if len(word) >= LEAST_LETTERS}
-    # Chinese writes no word apart: two signs side by side are one.
-    pairs = {pair for pair in pairwise(task) if CJK.match(pair[0]) and CJK.match(pair[1])}
-    return not asked.isdisjoint(words.split()) or not pairs.isdisjoint(pairwise(sentence))
+    names = (schema.label.name, *schema.classes)
+    return any(tells(name) and holds(sentence, name) for name in names) or not telling_words(task).isdisjoint(
+        telling_words(sentence)
+    )
 
 
-def _leaks(text: str, task: str, rows: Rows, requirement: Requirement) -> bool:
+def leaks(text: str, task: str, rows: Rows, requirement: Requirement) -> bool:
     """Whether a text repeats a word or text of the rows that the question showed."""
     schema = requirement.schema
     known = f" {name_words(' '.join((task, schema.label.name, *(c.name for c in schema.columns), *schema.classes)))} "

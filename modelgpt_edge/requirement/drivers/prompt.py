@@ -105,7 +105,8 @@ def ask_sentence(
     user = (
         f"Request: {_task(request.task)}\n\n{_data(request, profile, requirement)}"
         f"The model takes [input] and gives [label], {asked}. Answer as JSON with {'these keys' if classes else 'this key'}.\n"
-        f"sentence: one sentence of at most {LONGEST} characters that says what the model has to do and names {label}{meanings}"
+        f"sentence: one sentence of at most {LONGEST} characters that says, in the request's words, what the model has to do, "
+        f"and names {label}{meanings}"
     )
     told = {"classes": _told(classes)} if classes else {}
     about = "a sentence" + (" and what the classes mean" if classes else "")

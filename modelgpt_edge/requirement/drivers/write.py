@@ -5,8 +5,8 @@ Its facts come in before the rules guess, its sentence after they are done. An a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from modelgpt_edge.data.profile import Profile
 from modelgpt_edge.errors import InputError
@@ -15,9 +15,10 @@ from modelgpt_edge.requirement import rules
 from modelgpt_edge.requirement.advice import NO_ADVICE, Advice
 from modelgpt_edge.requirement.drivers.answer import read_facts, read_told, unasked_note
 from modelgpt_edge.requirement.drivers.driver import Driver, UnusableAnswerError
-from modelgpt_edge.requirement.drivers.merge import check_facts
+from modelgpt_edge.requirement.drivers.meanings import LONGEST_MEANING, Embed, judge_meanings
+from modelgpt_edge.requirement.drivers.merge import Checked, check_facts
 from modelgpt_edge.requirement.drivers.opening import open_driver
-from modelgpt_edge.requirement.drivers.own_words import Rows, meanings_of, why_not
+from modelgpt_edge.requirement.drivers.own_words import why_not
 from modelgpt_edge.requirement.drivers.prompt import (
     Question,
     ask_facts,
@@ -29,7 +30,24 @@ from modelgpt_edge.requirement.drivers.prompt import (
 from modelgpt_edge.requirement.label import find_label
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.validation import validate
-from modelgpt_edge.requirement.wording import counted, shown, spoken
+from modelgpt_edge.requirement.wording import clean, counted, shown, spoken
+
+DISTRUSTED = "what it says of the classes isn't so, and the rest of its words isn't believed either"
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What came of an answer in a model's own words.
+
+    Attributes:
+        requirement: with what was taken; taken: that, in words.
+        untrue: whether it says of a class what isn't so.
+    """
+
+    requirement: Requirement
+    taken: tuple[str, ...]
+    notes: tuple[str, ...]
+    untrue: bool = False
 
 
 def write_requirement(request: Request, profile: Profile) -> Requirement:
@@ -45,34 +63,42 @@ def write_requirement(request: Request, profile: Profile) -> Requirement:
 def write_with(driver: Driver, request: Request, profile: Profile) -> Requirement:
     """Understand a request with a language model's help. Errors are those of `write_requirement`."""
     find_label(request.label, request.task, profile.columns)  # what is asked for in vain is told before a model is asked
-    advice, notes = _advice(driver, request, profile)
-    requirement, advice, refused = _with_advice(request, profile, advice)
-    taken = _taken(requirement, advice)
+    facts, names = ask_facts(request.task, profile)
+    checked = _checked(driver, facts, names, request, profile)
+    requirement, checked = _with_advice(request, profile, checked)
+    taken = _taken(requirement, checked.advice)
     question = ask_sentence(request, profile, requirement)
-    requirement, told, more = _with_words(driver, question, request, shown_rows(request, profile, requirement), requirement)
-    about = "label, kind, named columns and a sentence"
-    requirement = _noted(requirement, driver, request, profile, about, [*taken, *told], [*notes, *refused, *more])
+    said = _with_words(driver, question, request, profile, requirement, None, checked.untrue)
+    notes = [*checked.notes, *said.notes]
+    requirement = _noted(said.requirement, driver, request, profile, (facts, question), [*taken, *said.taken], notes)
     validate(requirement, profile)
     return requirement
 
 
-def in_own_words(requirement: Requirement, request: Request, profile: Profile | None) -> Requirement:
+def in_own_words(
+    requirement: Requirement, request: Request, profile: Profile | None, embed: Embed | None = None
+) -> Requirement:
     """A requirement about texts with a language model's sentence and its meanings of classes, where a driver is named.
 
-    What classes mean is a part of the head's prior, so it is asked for apart from any row. The user's own words stay. `profile`
-    is None where there is no data. Errors are those of `write_requirement`.
+    What classes mean is a part of the head's prior, so it is asked for apart from any row. The user's own words stay. Errors
+    are those of `write_requirement`.
+
+    Args:
+        profile: None where there is no data.
+        embed: the sentence encoder, which meanings are checked by; without one none is taken.
     """
     driver = open_driver(request.driver)
     if driver is None:
         return requirement
-    rows = shown_rows(request, profile, requirement)
+    asked = text_questions(request, profile, requirement)
     taken: list[str] = []
     notes: list[str] = []
-    for question in text_questions(request, profile, requirement):
-        shown_here = rows if "sentence" in question.schema["properties"] else []
-        requirement, told, more = _with_words(driver, question, request, shown_here, requirement)
-        taken, notes = [*told, *taken], [*notes, *more]
-    return _noted(requirement, driver, request, profile, "a sentence", taken, list(dict.fromkeys(notes)))
+    untrue = False
+    for question in asked:
+        said = _with_words(driver, question, request, profile, requirement, embed, distrusted=untrue)
+        requirement, untrue = said.requirement, untrue or said.untrue
+        taken, notes = [*said.taken, *taken], [*notes, *said.notes]
+    return _noted(requirement, driver, request, profile, asked, taken, list(dict.fromkeys(notes)))
 
 
 def questions(request: Request, profile: Profile) -> tuple[Question, ...]:
@@ -93,37 +119,40 @@ def _noted(
     driver: Driver,
     request: Request,
     profile: Profile | None,
-    about: str,
+    asked: Sequence[Question],
     taken: Sequence[str],
     notes: Sequence[str],
 ) -> Requirement:
     """A requirement with notes on what its driver's model was asked, what was taken and what wasn't, and the driver's name."""
     rows = counted(len(shown_rows(request, profile, requirement)), "row")
-    asked = f"{driver.name} was asked for {about}, and shown {rows}."
-    kept = f"Taken from its answers: {spoken(taken)}." if taken else "Nothing was taken from its answers: the rules stand."
+    told = f"{driver.name} was asked for {', then for '.join(q.about for q in asked)}, and shown {rows}."
+    answers = "its answers" if len(asked) > 1 else "its answer"
+    kept = f"Taken from {answers}: {spoken(taken)}." if taken else f"Nothing was taken from {answers}: the rules stand."
     name = driver.name if taken else requirement.driver
-    return replace(requirement, notes=(*requirement.notes, f"{asked} {kept}", *notes), driver=name)
+    return replace(requirement, notes=(*requirement.notes, f"{told} {kept}", *notes), driver=name)
 
 
-def _advice(driver: Driver, request: Request, profile: Profile) -> tuple[Advice, list[str]]:
-    question, names = ask_facts(request.task, profile)
+def _checked(driver: Driver, question: Question, names: Mapping[str, str], request: Request, profile: Profile) -> Checked:
+    """What may be used of a model's answer to the question for facts."""
     try:
         facts = read_facts(driver.ask(question))
     except UnusableAnswerError as error:
-        return NO_ADVICE, [f"Its answer on label, kind and columns is no use: {error}."]
+        return Checked(NO_ADVICE, (f"Its answer on label, kind and columns is no use: {error}.",))
     checked = check_facts(facts, driver.name, request, profile, names)
-    return checked.advice, [*checked.notes, *unasked_note(facts.unasked)]
+    return replace(checked, notes=(*checked.notes, *unasked_note(facts.unasked)))
 
 
-def _with_advice(request: Request, profile: Profile, advice: Advice) -> tuple[Requirement, Advice, list[str]]:
+def _with_advice(request: Request, profile: Profile, checked: Checked) -> tuple[Requirement, Checked]:
     """The requirement with a model's advice; without it where no model can be made so."""
+    advice = checked.advice
     try:
-        return rules.write_requirement(request, profile, advice), advice, []
+        return rules.write_requirement(request, profile, advice), checked
     except InputError as error:
         if advice == NO_ADVICE:
             raise
-        requirement = rules.write_requirement(request, profile)
-        return requirement, NO_ADVICE, [f"What it read can't be: {error}"]
+        untrue = checked.untrue if advice.label is None else (*checked.untrue, advice.label)
+        notes = (*checked.notes, f"What it read can't be: {error}")
+        return rules.write_requirement(request, profile), Checked(NO_ADVICE, notes, untrue)
 
 
 def _taken(requirement: Requirement, advice: Advice) -> list[str]:
@@ -136,28 +165,50 @@ def _taken(requirement: Requirement, advice: Advice) -> list[str]:
 
 
 def _with_words(
-    driver: Driver, question: Question, request: Request, rows: Rows, requirement: Requirement
-) -> tuple[Requirement, list[str], list[str]]:
-    """The requirement in a model's words where they will do, what was taken, and notes.
+    driver: Driver,
+    question: Question,
+    request: Request,
+    profile: Profile | None,
+    requirement: Requirement,
+    embed: Embed | None,
+    untrue: Sequence[str] = (),
+    *,
+    distrusted: bool = False,
+) -> _Said:
+    """The requirement in a model's words where they will do.
 
     Args:
         question: that asks for a sentence, for what classes mean, or for both.
-        rows: that it shows.
+        embed: as for `judge_meanings`; untrue: as for `why_not`.
+        distrusted: whether it has said of a class what isn't so.
     """
     try:
         told = read_told(driver.ask(question))
     except UnusableAnswerError as error:
-        return requirement, [], [f"Its answer with {question.about} is no use: {error}."]
+        return _Said(requirement, (), (f"Its answer with {question.about} is no use: {error}.",))
     asked_for = question.schema["properties"]
-    notes = unasked_note(told.unasked)
+    # What classes of texts mean decides something, so no row is shown where it is asked for.
+    rows = shown_rows(request, profile, requirement) if "sentence" in asked_for else []
     taken: list[str] = []
-    asked = meant_classes(request, requirement) if "classes" in asked_for else []
-    meanings = meanings_of(told.meanings, asked, question, request.task, rows, requirement)
-    if meanings:
-        taken.append("what classes mean")
-        requirement = replace(requirement, meanings=meanings)
-    if "sentence" not in asked_for:
-        return requirement, taken, notes
-    if why := why_not(told.sentence, question, request.task, rows, requirement):
-        return requirement, taken, [*notes, f"Its sentence was not taken: {why}."]
-    return replace(requirement, sentence=told.sentence), ["a sentence", *taken], notes
+    notes = unasked_note(told.unasked)
+    if "classes" in asked_for:
+        asked = meant_classes(request, requirement)
+        meanings = judge_meanings(told.meanings, asked, question, request.task, rows, requirement, embed)
+        distrusted = distrusted or meanings.untrue
+        if meanings.taken:
+            requirement = replace(requirement, meanings=meanings.taken)
+            taken.append(f"what classes mean ({_listed(meanings.taken)})")
+        elif meanings.why_not:
+            notes.append(f"What it says of the classes was not taken: {meanings.why_not}.")
+    if "sentence" in asked_for:
+        why = DISTRUSTED if distrusted else why_not(told.sentence, question, request.task, rows, requirement, untrue)
+        if why:
+            notes.append(f"Its sentence was not taken: {why}.")
+        else:
+            requirement = replace(requirement, sentence=told.sentence)
+            taken.insert(0, "a sentence")
+    return _Said(requirement, tuple(taken), tuple(notes), distrusted)
+
+
+def _listed(meanings: Mapping[str, str]) -> str:
+    return "; ".join(f'{shown(name)}: "{clean(text, LONGEST_MEANING)}"' for name, text in meanings.items())

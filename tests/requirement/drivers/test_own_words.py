@@ -1,4 +1,4 @@
-"""A model's sentence and meanings: what may stand in a package, and what may not."""
+"""A model's sentence: what may stand in a package, and what may not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement import rules
-from modelgpt_edge.requirement.drivers.own_words import meanings_of, why_not
+from modelgpt_edge.requirement.drivers.own_words import why_not
 from modelgpt_edge.requirement.drivers.prompt import ask_sentence, shown_rows
 
 TASK = "tell whether customers walk away, under 5 ms on a jetson"
@@ -22,7 +22,7 @@ def judge(customers):
     requirement = rules.write_requirement(request, facts)
     question = ask_sentence(request, facts, requirement)
     rows = shown_rows(request, facts, requirement)
-    return lambda sentence: why_not(sentence, question, TASK, rows, requirement)
+    return lambda sentence, untrue=(): why_not(sentence, question, TASK, rows, requirement, untrue)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_sentences_that_will_do(judge, sentence):
         ("left", "no sentence"),
         ("Tell who left. Then tell who stays.", "more than one"),
         ("left left left left left right right right.", "again and again"),
-        ("One sentence of at most 300 characters that says what the model has to do", "repeats the question"),
+        ("One sentence of at most 300 characters that says, in the request's words, what", "repeats the question"),
         (TASK, "repeats the question"),
         ("Tell who left, see https://example.org/x for more.", "an address"),
         ("Tell who left, see www.example.org.", "an address"),
@@ -66,9 +66,13 @@ def test_sentences_that_will_do(judge, sentence):
         ("Tell who left in under 1 ms.", "a time or a size"),
         ("Tell who left with 64 kB of flash.", "a time or a size"),
         ("Tell who left on a Raspberry Pi 5.", "a device"),
-        ("Früchte sind gelb und süß.", "neither of the request nor of the table"),
-        ("香蕉是黄色的水果。", "neither of the request nor of the table"),
-        ("Bananas are yellow.", "neither of the request nor of the table"),
+        ("Früchte sind gelb und süß.", "neither the label nor a class"),
+        ("香蕉是黄色的水果。", "neither the label nor a class"),
+        ("Bananas are yellow.", "neither the label nor a class"),
+        ("Tell whether bananas are yellow.", "neither the label nor a class"),
+        ("Tell bananas from the fruit under the tree, on a Jetson.", "neither the label nor a class"),
+        ("Look at tenure, charges and region.", "neither the label nor a class"),
+        ("Say yes or no to everything.", "neither the label nor a class"),
         ("Tell who left as Plus for Alice does.", "a cell"),
         ("Tell who left as Basic Plus for Alice Smith does.", "a cell"),
         ("Tell who left of the students, as student.", "a cell"),
@@ -79,44 +83,31 @@ def test_sentences_that_will_not(judge, sentence, why):
 
 
 @pytest.mark.parametrize(
-    "claimed",
+    ("sentence", "why"),
     [
-        {"yes": "goes away"},
-        {"yes": "goes", "no": "goes"},
-        {"yes": "Yes", "no": "stays"},
-        {"yes": "1", "no": "2"},
-        {"yes": "goes\naway", "no": "stays"},
-        {"yes": "x" * 201, "no": "stays"},
-        {"yes": "see http://x.org", "no": "stays"},
-        {"yes": "goes on a raspberry pi 4", "no": "stays"},
-        {"yes": "in a few words", "no": "stays"},
-        {},
+        ("Predict wealth from salary.", "neither the label nor a class"),
+        ("Predict wealth from heart beats.", ""),  # it is about the request's words
+        ("Predict ill or fine.", ""),
+        ("Predict 0 or 1.", "neither the label nor a class"),
+        ("Predict the outcome of it.", "neither the label nor a class"),  # a name that any label may have
     ],
 )
-def test_meanings_count_for_all_classes_or_not_at_all(customers, claimed):
-    facts = profile(open_source(customers), 0)
-    request = Request(TASK, customers, "left")
+def test_verbs_of_asking_and_stop_words_tie_a_sentence_to_nothing(sentence, why):
+    task = "predict heart disease from a patient's vitals"
+    table = {"pulse": [60 + i % 13 for i in range(40)], "outcome": ["ill", "no", "1", "0"] * 10}
+    facts = profile(open_source(table), 0)
+    request = Request(task, table, "outcome")
     requirement = rules.write_requirement(request, facts)
     question = ask_sentence(request, facts, requirement)
-    good = {"yes": "goes away", "no": "stays", "maybe": "left over"}
-    rows = shown_rows(request, facts, requirement)
-    assert meanings_of(good, ["no", "yes"], question, TASK, rows, requirement) == {"no": "stays", "yes": "goes away"}
-    assert meanings_of(claimed, ["no", "yes"], question, TASK, rows, requirement) == {}
-    assert meanings_of(good, [], question, TASK, rows, requirement) == {}
+    assert why in why_not(sentence, question, task, [], requirement)
+    assert (why == "") is (why_not(sentence, question, task, [], requirement) == "")
 
 
-@pytest.mark.parametrize(
-    "meaning", ["goes away as Plus for Alice did", "goes away as basic plus for alice smith does", "goes away, or gold"]
-)
-def test_meanings_hold_no_cell(customers, meaning):
-    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
-    facts = profile(open_source(table), 0)
-    request = Request(TASK, table, "left")
-    requirement = rules.write_requirement(request, facts)
-    question, rows = ask_sentence(request, facts, requirement), shown_rows(request, facts, requirement)
-    claimed = {"yes": meaning, "no": "stays"}
-    assert meanings_of(claimed, ["no", "yes"], question, TASK, rows, requirement) == {}
-    assert meanings_of(claimed, ["no", "yes"], question, TASK, [], requirement) == claimed
+def test_a_sentence_holds_no_claim_that_was_refused(judge):
+    sentence = "Tell from salary whether a customer has left."
+    assert judge(sentence) == ""
+    assert judge(sentence, ["wealth"]) == ""
+    assert judge(sentence, ["Salary"]) == "it speaks of Salary, which was refused"
 
 
 def test_a_chinese_sentence_speaks_of_a_chinese_request(customers):
@@ -127,3 +118,4 @@ def test_a_chinese_sentence_speaks_of_a_chinese_request(customers):
     question = ask_sentence(request, facts, requirement)
     assert why_not("判断每位客户会不会离开。", question, task, [], requirement) == ""
     assert "neither" in why_not("香蕉是黄色的水果。", question, task, [], requirement)
+    assert "neither" in why_not("预测香蕉是否是黄色的。", question, task, [], requirement)  # "predict" and "whether" alone

@@ -52,8 +52,9 @@ def test_where_the_rules_guess_a_model_is_followed(ask, customers):
     assert requirement.meanings == {"no": "stays", "yes": "goes away"}
     assert requirement.driver == "scripted"
     assert requirement.notes == (
-        "scripted was asked for label, kind, named columns and a sentence, and shown 4 rows. "
-        "Taken from its answers: label left, named columns tenure, a sentence and what classes mean.",
+        "scripted was asked for label, kind and named columns, then for a sentence and what the classes mean, and shown 4 rows."
+        ' Taken from its answers: label left, named columns tenure, a sentence and what classes mean (no: "stays"; '
+        'yes: "goes away").',
     )
     assert Requirement.from_json(json.loads(json.dumps(requirement.to_json()))) == requirement
 
@@ -127,10 +128,43 @@ def test_a_kind_counts_where_cells_could_be_either(ask, customers):
 
 def test_a_label_that_no_model_can_be_made_for_is_left(ask, customers):
     table = {"mood": ["calm", "calm", *[""] * 38], **customers}
-    requirement = ask(Scripted({**GOOD, "label": "mood"}, SENTENCE), TASK, table)
+    sentence = {"sentence": "Tell from tenure and charges whether customers walk away."}
+    requirement = ask(Scripted({**GOOD, "label": "mood"}, sentence), TASK, table)
     assert requirement.schema.label.name == "region"
     assert any("What it read can't be: label column mood: there is one class only" in note for note in requirement.notes)
     assert requirement.driver == "scripted"  # whose sentence was taken
+    moody = {"sentence": "Tell the mood of customers who walk away."}
+    requirement = ask(Scripted({**GOOD, "label": "mood"}, moody), TASK, table)
+    assert requirement.notes[-1] == "Its sentence was not taken: it speaks of mood, which was refused."
+    assert requirement.driver == "rules"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "refused"),
+    [
+        ({"label": "wealth"}, "Predict wealth of those who walk away.", "wealth"),
+        ({"columns": [{"column": "salary", "words": "how long"}]}, "Tell from salary who left.", "salary"),
+        ({"label": "plan", "label_words": "churn"}, "Tell the plan of those who walk away.", "plan"),
+        # What the request says itself is no invention, even where no column is called so.
+        ({"label": "walk away"}, "Tell who is going to walk away.", None),
+        # A column that is there and that the request doesn't speak of is no falsehood.
+        ({"columns": [{"column": "charges", "words": "salary"}]}, "Tell from charges who left.", None),
+    ],
+)
+def test_a_sentence_that_holds_a_refused_claim_is_refused(ask, customers, change, sentence, refused):
+    requirement = ask(Scripted({**GOOD, **change}, {"sentence": sentence}), TASK, customers)
+    if refused is None:
+        assert requirement.sentence == sentence
+    else:
+        assert requirement.sentence != sentence
+        assert f"Its sentence was not taken: it speaks of {refused}, which was refused." in requirement.notes
+
+
+def test_meanings_that_are_refused_are_told_of(ask, customers):
+    requirement = ask(Scripted(GOOD, {**SENTENCE, "classes": {"yes": "goes away"}}), TASK, customers)
+    assert requirement.meanings == {}
+    assert requirement.notes[-1] == "What it says of the classes was not taken: none of no."
+    assert "Taken from its answers: label left, named columns tenure and a sentence." in requirement.notes[0]
 
 
 EVIL_CELL = (

