@@ -143,7 +143,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], left
 def described(facts: Mapping[str, object]) -> str:
     """Machine facts in one line."""
     memory = f", {facts['memory_gb']} GB" if facts.get("memory_gb") else ""
-    return f"{facts['cpu']}, {facts['cores']} cores{memory}, {facts['system']}, Python {facts['python']}"
+    cores = f"{facts['cores']} core{'' if facts['cores'] == 1 else 's'}"
+    return f"{facts['cpu']}, {cores}{memory}, {facts['system']}, Python {facts['python']}"
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:

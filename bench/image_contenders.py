@@ -6,109 +6,22 @@ Those on the frozen backbone start from the same weights as the fine-tuned one; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from image_task import UNLABELLED, Asked, Fit, Task, open_backbone
 from image_tuning import Tuned, tune_head, tune_whole
 from picture_heads import logistic, untrained
-from picture_sets import PictureSet, draws
 
 if TYPE_CHECKING:
-    from modelgpt_edge.architecture.image.backbone import Backbone
     from modelgpt_edge.architecture.image.template import PictureTemplate
     from modelgpt_edge.parameters.image.generate import PicturesGenerated
 
-# Pictures without labels, apart from those that are learnt and those that are asked.
-UNLABELLED = 200
 TINY_SIZE = 32
 # Sets whose pictures mean something else in a mirror.
 WRITTEN = ("mnist", "digits")
-ASKED_AT_ONCE = 200
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run asks of its contenders: threads, and at most so many pictures."""
-
-    threads: int = 2
-    asked: int = 1_000
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a contender learns from.
-
-    Attributes:
-        learnt: places of labelled pictures in `found`, perhaps none; apart: of UNLABELLED others.
-        size: pixels of a side of what the backbone sees.
-    """
-
-    found: PictureSet
-    learnt: np.ndarray
-    apart: np.ndarray
-    size: int
-    seed: int
-    threads: int
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(N,) int32."""
-        return self.found.labels[self.learnt].astype(np.int32)
-
-    def pictures(self) -> np.ndarray:
-        """(N, S, S, 3), read anew from what was published."""
-        return self.found.at(self.size, self.learnt)
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """Pictures that nothing was learnt from, and what the frozen backbone makes of them: outside every clock."""
-
-    found: PictureSet
-    places: np.ndarray
-    size: int
-
-    @cached_property
-    def channels(self) -> tuple[np.ndarray, ...]:
-        """Of the last layer (N, D), and of stages before it."""
-        known = _known_channels(self.found, self.size)
-        new = [place for place in self.places.tolist() if place not in known]
-        backbone = open_backbone() if new else None
-        for start in range(0, len(new), ASKED_AT_ONCE):
-            part = new[start : start + ASKED_AT_ONCE]
-            known |= {place: rows for place, *rows in zip(part, *backbone.channels(self.found.at(self.size, part)))}
-        return tuple(np.stack(rows) for rows in zip(*(known[place] for place in self.places.tolist())))
-
-    def batches(self, size: int | None = None) -> Iterator[np.ndarray]:
-        """Pictures in their order, a few hundred at a time; at `size`, or its own."""
-        for start in range(0, len(self.places), ASKED_AT_ONCE):
-            yield self.found.at(size or self.size, self.places[start : start + ASKED_AT_ONCE])
-
-
-@lru_cache(maxsize=4)
-def _known_channels(found: PictureSet, size: int) -> dict[int, list[np.ndarray]]:
-    """Channels by place, filled as they are asked for."""
-    return {}
-
-
-def _joined(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    """Channels of batches as those of all."""
-    return tuple(map(np.concatenate, zip(*parts)))
-
-
-Scores = Callable[[Asked], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted contender: scores (N, K) of what is asked, what else is known, and scores of its int8 form where it has one."""
-
-    scores: Scores
-    facts: dict[str, Any] = field(default_factory=dict)
-    int8: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -137,19 +50,9 @@ class ImageContender:
         return None if shots or self.words else "needs pictures"
 
 
-def drawn(found: PictureSet, shots: int, seed: int, size: int, settings: Settings) -> tuple[Task, Asked]:
-    """What a seed draws: pictures to learn from, UNLABELLED apart, and those to ask, none of them the same."""
-    learnt, rest = next(draws(found.labels, shots, len(found.labels), (seed,)))
-    task = Task(found, learnt, rest[:UNLABELLED], size, seed, settings.threads)
-    return task, Asked(found, rest[UNLABELLED:][-settings.asked :], size)
-
-
-def open_backbone() -> Backbone:
-    """The product's backbone, opened afresh."""
-    from modelgpt_edge.architecture.image.backbone import Backbone
-    from modelgpt_edge.architecture.image.files import find_backbone
-
-    return Backbone.of(find_backbone())
+def _joined(parts: Iterable[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """Channels of batches as those of all."""
+    return tuple(map(np.concatenate, zip(*parts)))
 
 
 def _ours(task: Task) -> Fit:
@@ -192,13 +95,14 @@ def _tiny(trained: bool) -> Callable[[Task], Fit]:
 def _generated(task: Task, template: PictureTemplate, apart: np.ndarray | None) -> PicturesGenerated:
     """What `build` does on a template between reading its request and compiling."""
     from modelgpt_edge.parameters.image.generate import generate_pictures
+    from modelgpt_edge.parameters.image.space import Traits
 
     classes = task.found.classes
     prior = None if template.classifier is None else _names(classes, template.classifier)
     channels = template.channels(task.found.at(template.size, task.learnt))
     around = None if apart is None else template.channels(task.found.at(template.size, apart))
-    options = {"around": around, "linear": template.linear}
-    return generate_pictures(channels, task.labels, prior, len(classes), task.seed, **options)
+    traits = Traits(template.linear, template.rooted)
+    return generate_pictures(channels, task.labels, prior, len(classes), task.seed, around=around, traits=traits)
 
 
 def _fit(task: Task, template: PictureTemplate, made: PicturesGenerated) -> Fit:
@@ -220,11 +124,13 @@ def _names(classes: tuple[str, ...], classifier: np.ndarray) -> np.ndarray:
 
 
 def _in_int8(made: PicturesGenerated, template: PictureTemplate, task: Task, asked: Asked) -> np.ndarray:
-    """Probabilities of a package's int8 graph, calibrated on what was learnt from."""
+    """Probabilities of a package's int8 graph, calibrated on what was learnt from, or on samples where there was nothing."""
+    from modelgpt_edge.architecture.image.samples import sample_pictures
     from modelgpt_edge.compile.image.source import PictureSource
     from modelgpt_edge.targets.onnxruntime import executor_of, open_session
 
-    pictures = np.random.default_rng(task.seed).permutation(task.found.at(template.size, task.learnt))
+    given = task.found.at(template.size, task.learnt) if len(task.learnt) else sample_pictures(template.size)
+    pictures = np.random.default_rng(task.seed).permutation(given)
     source = PictureSource(template, made.space, made.head, task.found.classes, pictures, False, "bench")
     executor = executor_of(open_session(source.onnx("pixels", "int8"), task.threads))
     return np.concatenate([executor.run(np.zeros((len(part), 0), np.float32), part) for part in asked.batches(template.size)])

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import environment
 import numpy as np
-from image_contenders import CONTENDERS, OURS, TINY_SIZE, Asked, ImageContender, Settings, Task, drawn
+from image_contenders import CONTENDERS, OURS, TINY_SIZE, ImageContender
 from image_plot import draw
 from image_report import write_page
+from image_task import Asked, Settings, Task, drawn
 from picture_heads import balanced
 from picture_sets import SETS, PictureSet, read_set
 from processes import cpu_seconds
@@ -29,7 +30,7 @@ from wheels import MissingDataError
 SHOTS = (0, 1, 5, 10, 20, 100)
 SIZES = (224, 128, 96)
 # Where our int8 form is asked as well.
-INT8_SHOTS = 10
+INT8_SHOTS = (0, 10)
 EXTRA = "pip install -e '.[bench-images]'"
 OUT = Path(__file__).resolve().parent / "results" / "images.jsonl"
 
@@ -195,9 +196,11 @@ def one(unit: Unit, settings: Settings) -> dict:
         wall, cpu = time.perf_counter(), cpu_seconds()
         fit = contender.fit(task)
         spent = {"cpu_seconds": cpu_seconds() - cpu, "wall_seconds": time.perf_counter() - wall}
-        scores = {"accuracy": balanced(fit.scores(asked), truth)}
-        if contender is OURS and fit.int8 is not None and unit.shots == INT8_SHOTS:
-            scores["int8"] = balanced(fit.int8(asked), truth)
+        said = fit.scores(asked)
+        scores = {"accuracy": balanced(said, truth)}
+        if contender is OURS and fit.int8 is not None and unit.shots in INT8_SHOTS:
+            rounded = fit.int8(asked)
+            scores |= {"int8": balanced(rounded, truth), "int8_same": float((rounded.argmax(1) == said.argmax(1)).mean())}
     except Exception as failure:  # a contender that breaks on one task must not end the others; the row and the page name it
         row["error"] = f"{type(failure).__name__}: {failure}"
     else:

@@ -26,8 +26,9 @@ def as_built(weights: np.ndarray, values: np.ndarray, labels: np.ndarray) -> tup
         weights: of the features, `TrunkTemplate.linear`.
     """
     from modelgpt_edge.parameters.image.generate import generate_pictures
+    from modelgpt_edge.parameters.image.space import Traits
 
-    given = generate_pictures((values,), labels.astype(np.int32), None, int(labels.max()) + 1, linear=weights)
+    given = generate_pictures((values,), labels.astype(np.int32), None, int(labels.max()) + 1, traits=Traits(weights))
     return given.space.folded(given.head.weight, given.head.bias)
 
 

@@ -184,7 +184,7 @@ def understand(
     from modelgpt_edge.requirement.text_rules import write_text_requirement
 
     request = Request(task, data, driver=driver)
-    looked = look(request)
+    looked = look(Request(task, data))  # the rules', whoever is asked later: of pictures a build asks no model
     texts, facts, pictures = looked.texts, looked.profile, looked.pictures
     start = time.perf_counter()
     if pictures is not None:

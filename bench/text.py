@@ -134,7 +134,7 @@ def _limits(chosen: Sequence[TextContender], every: Sequence[Unit], kept: Mappin
     """What the slow ones were kept from, in words."""
     left = {unit.contender for unit in every if unit not in kept}
     slow = [c.title for c in chosen if c.slow and c.title in left]
-    return [f"{', '.join(slow)} at all shots with all seeds, to save time: a cell says what was run"] if slow else []
+    return [f"{'; '.join(slow)}: at all shots with all seeds, to save time: a cell says what was run"] if slow else []
 
 
 def finished(rows: Sequence[dict], settings: Settings) -> dict[Unit, dict]:

@@ -84,11 +84,11 @@ def _preface(rows: Rows, seeds: int, result: Mapping, unrun: Sequence[str]) -> s
     versions = sorted({f"{name} {version}" for row in rows for name, version in row["versions"].items()})
     machines = sorted({described(row["machine"]) for row in rows}) or [described(result["machine"])]
     lines = [
-        f"* {'; '.join(machines)}; {threads} threads, one contender after the other; `{result['command']}`",
+        f"* {'; '.join(machines)}; {_counted(threads, 'thread')}, one contender after the other; `{result['command']}`",
         f"* Versions: {', '.join(versions)}",
-        f"* {seeds} seeds, which draw the examples and start every fit; a cell of fewer says so. Nothing is drawn at 0 shots "
-        "and in full, so there one seed runs. *n* shots are n texts a class, all where a class has fewer. ±: 95 % interval of "
-        "the mean over seeds (Student's t)",
+        f"* {_counted(str(seeds), 'seed')}, which draw the examples and start every fit; a cell of fewer says so. "
+        "Nothing is drawn at 0 shots and in full, so there one seed runs. *n* shots are n texts a class, all where a class has "
+        "fewer. ±: 95 % interval of the mean over seeds (Student's t)",
         "* All start from the weights of all-MiniLM-L6-v2, TF-IDF apart. *fit*: from texts to a model that predicts, opening "
         "the encoder and embedding the examples included, imports and one warm-up left out; fine-tuning's includes its choice "
         "of a learning rate among three by held-out rows",
@@ -98,6 +98,10 @@ def _preface(rows: Rows, seeds: int, result: Mapping, unrun: Sequence[str]) -> s
         *(f"* Not run: {line}" for line in unrun),
     ]
     return "\n".join(lines)
+
+
+def _counted(number: str, thing: str) -> str:
+    return f"{number} {thing}{'' if number == '1' else 's'}"
 
 
 def _iterations(rows: Rows) -> str:

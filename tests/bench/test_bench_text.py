@@ -176,7 +176,7 @@ def test_what_slow_ones_were_spared_is_told_where_nothing_was_kept():
     kept = dict.fromkeys(every)
     assert text._limits(chosen, every, kept) == []
     del kept[text.Unit("sst2", "8", 1, BY_KEY["lora"].title)]
-    assert text._limits(chosen, every, kept)[0].startswith("fine-tuning, LoRA at all shots with all seeds, to save time")
+    assert text._limits(chosen, every, kept)[0].startswith("fine-tuning, LoRA: at all shots with all seeds, to save time")
 
 
 def test_results_of_other_settings_are_not_done():
