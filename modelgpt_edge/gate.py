@@ -86,13 +86,17 @@ class Hop:
         """The hop as JSON values."""
         return {**asdict(self), "passed": self.passed}
 
-    def line(self) -> str:
-        """One friendly line: matched, or by how much not."""
+    def line(self, unit: str = "row") -> str:
+        """One friendly line: matched, or by how much not.
+
+        Args:
+            unit: what was compared, a row or a picture.
+        """
         if self.bad:
             return f"{self.name}: {self.bad} outputs are NaN or infinite"
         if self.max_abs is None:
             return f"{self.name}: FAILED ({self.failure})"
-        labels = "" if self.agreement is None else f", labels agree on {self.agreement:.1%} of {self.rows} rows"
+        labels = "" if self.agreement is None else f", labels agree on {self.agreement:.1%} of {self.rows} {unit}s"
         verdict = "matches" if self.passed else f"FAILED ({self.failure})"
         limit = TOLERANCES[self.tolerance].max_abs
         return f"{self.name}: {verdict}, max difference {self.max_abs:.1e} (tolerance {limit:.0e}){labels}"

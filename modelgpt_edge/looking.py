@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from modelgpt_edge.data.picture_sets import PictureSet, is_table_of_pictures, looks_like_pictures, open_pictures
 from modelgpt_edge.data.profile import Profile, profile
 from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.request import DRAWS, Request
+from modelgpt_edge.requirement.drivers.opening import RULES
 from modelgpt_edge.requirement.image_rules import speaks_of_pictures
 from modelgpt_edge.requirement.picture_classes import check_picture_classes
 from modelgpt_edge.requirement.text_columns import TextColumns, find_texts, no_labels, only_texts
@@ -79,6 +82,10 @@ def look(request: Request) -> Looked:
 
 def _refuse_for_pictures(request: Request) -> None:
     """InputError for an option that a model of pictures has no use for."""
+    if request.driver.strip().casefold() != RULES:
+        raise no_driver("--driver", request.driver)
+    if request.private:
+        raise no_driver("--private")
     without = {"--text": request.texts or None, "--draws": None if request.draws == DRAWS else request.draws}
     odd = next((option for option, value in without.items() if value is not None), None)
     if odd is not None:
@@ -90,6 +97,12 @@ def _refuse_for_pictures(request: Request) -> None:
         raise InputError("this option is about a table, and there is none", where="--label", seen=request.label, cure=cure)
 
 
+def no_driver(option: str, seen: str | None = None) -> InputError:
+    """The error where a language model shall help with a task about pictures, or an option speaks of what it is shown."""
+    cure = "Leave it out: say what a name leaves open by --class 'NAME: MEANING'."
+    return InputError("of pictures no language model is asked", where=option, seen=seen, cure=cure)
+
+
 def about_pictures(request: Request, *, follow: bool = True) -> bool:
     """Whether a request is about pictures: it says so, its data is, or without any its task speaks of them.
 
@@ -99,5 +112,13 @@ def about_pictures(request: Request, *, follow: bool = True) -> bool:
     if request.modality is not None:
         return request.modality == "image"
     if request.data is None:
-        return bool(request.classes) and (request.unlabelled is not None or speaks_of_pictures(request.task))
+        return bool(request.classes) and (_may_be_pictures(request.unlabelled, follow) or speaks_of_pictures(request.task))
     return looks_like_pictures(request.data, follow=follow)
+
+
+def _may_be_pictures(source: object, follow: bool) -> bool:
+    """Whether unlabelled data is pictures, or nothing that is there: whoever reads it says so."""
+    if source is None:
+        return False
+    absent = isinstance(source, (str, os.PathLike)) and not Path(os.fsdecode(source)).expanduser().exists()
+    return absent or looks_like_pictures(source, follow=follow)

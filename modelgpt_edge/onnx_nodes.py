@@ -82,13 +82,20 @@ class Graph:
 
     def model(self, producer_version: str) -> onnx.ModelProto:
         """The finished model, checked."""
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-        model = helper.make_model(
-            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="modelgpt-edge", producer_version=producer_version
-        )
+        model = self._made(producer_version)
         onnx.checker.check_model(model)
         return model
+
+    def content(self) -> bytes:
+        """The same as bytes for a session here, unchecked: that takes as long as opening it, and ONNX Runtime checks too."""
+        return self._made("").SerializeToString()
+
+    def _made(self, producer_version: str) -> onnx.ModelProto:
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="modelgpt-edge", producer_version=producer_version
+        )
 
     def _unique(self, name: str) -> str:
         base, count = name, 1

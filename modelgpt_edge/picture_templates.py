@@ -18,7 +18,7 @@ from modelgpt_edge.architecture.image.template import SIZES, TINY, PictureTempla
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import BudgetError, InputError
 from modelgpt_edge.limits import Limits
-from modelgpt_edge.requirement.wording import spoken
+from modelgpt_edge.requirement.wording import sized_name, spoken
 from modelgpt_edge.targets.target import Target
 
 # Of losses under each template, None of those that too few pictures judge: a place.
@@ -40,6 +40,21 @@ class Choice:
     templates: tuple[PictureTemplate, ...]
     why: str
     first: First | None = None
+
+    def begin(self, losses: Sequence[Floats | None]) -> tuple[int, str]:
+        """The place that `first` finds, and why, in a sentence that holds once that one is taken; "" where nothing chose."""
+        if self.first is None or any(own is None for own in losses):
+            return 0, ""
+        place = self.first(losses)
+        name = called(self.templates[place])
+        if self.first is smallest_as_good:
+            return place, f"The smallest size that held-out pictures can't tell from the best is taken: {name}."
+        return place, f"Held-out pictures clearly favour {name}: it is taken." if place else ""
+
+
+def called(template: PictureTemplate) -> str:
+    """A template at its size, in words."""
+    return sized_name(template.kind, template.name, template.size)
 
 
 def find_templates(

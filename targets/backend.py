@@ -83,10 +83,12 @@ class PixelNetwork:
     Attributes:
         network: its inputs are pixels less ``network.MIDDLE``.
         calibration: pictures (N, H, W, channels) uint8 that tell int8 how large values get.
+        classes: names of its outputs, in their order; () where they have none.
     """
 
     network: Network
     calibration: NDArray[np.uint8]
+    classes: tuple[str, ...] = ()
 
 
 class Source(Protocol):

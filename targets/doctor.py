@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import platform
 import re
 import sys
@@ -41,12 +42,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Library:
-    """A Python package to look for, with the least version that will do."""
+    """A Python package to look for, with the least version that will do; `module` is what it is imported as, if not so."""
 
     name: str
     least: str
     needed_for: str
     required: bool = False
+    module: str = ""
 
 
 LIBRARIES = (
@@ -57,12 +59,14 @@ LIBRARIES = (
     _Library("pyarrow", "14", "reading Parquet"),
     _Library("rich", "13", "the progress bar"),
     _Library("threadpoolctl", "3.2", "keeping small solves on one thread"),
+    _Library("tokenizers", "0.19", "models of texts"),
+    _Library("Pillow", "10.1", "models of pictures", module="PIL"),
 )
 
 
 def diagnose() -> list[Finding]:
     """Look at Python, each library and each backend; imports them for real, so takes about a second."""
-    return [_python(), *(_library(entry) for entry in LIBRARIES), *_backends(), *_plugins()]
+    return [_python(), *(_library(entry) for entry in LIBRARIES), *_weights(), *_backends(), *_plugins()]
 
 
 def _python() -> Finding:
@@ -79,14 +83,14 @@ def _python() -> Finding:
 
 
 def _library(entry: _Library) -> Finding:
-    install = f"pip install '{entry.name}>={entry.least}'"
+    install, imported = f"pip install '{entry.name}>={entry.least}'", entry.module or entry.name
     state: State
     try:
-        module = importlib.import_module(entry.name)
+        module = importlib.import_module(imported)
     except ModuleNotFoundError as error:
-        absent = (error.name or entry.name).partition(".")[0]
-        state = "missing" if absent == entry.name else "broken"
-        why = "not installed" if absent == entry.name else f"it needs {absent}, which is not installed"
+        absent = (error.name or imported).partition(".")[0]
+        state = "missing" if absent == imported else "broken"
+        why = "not installed" if absent == imported else f"it needs {absent}, which is not installed"
         return Finding(entry.name, state, why, entry.needed_for, install, entry.required)
     except Exception as error:  # a library built for another numpy or libc raises what it likes
         why = f"it doesn't import: {first_line(error)}"
@@ -97,6 +101,23 @@ def _library(entry: _Library) -> Finding:
         why = f"{version} is older than {entry.least}"
         return Finding(entry.name, "broken", why, entry.needed_for, install, entry.required)
     return Finding(entry.name, "ok", version, entry.needed_for, required=entry.required)
+
+
+def _weights() -> list[Finding]:
+    """Networks that models of texts and pictures begin with, each in a wheel of its own."""
+    from modelgpt_edge.architecture.image import files as image
+    from modelgpt_edge.architecture.text import files as text
+
+    uses = (
+        (text, "sentence encoder", "models of texts, and names of classes of pictures"),
+        (image, "backbone", "models of pictures"),
+    )
+    findings = []
+    for files, what, needed_for in uses:
+        there = importlib.util.find_spec(files.WHEEL) is not None
+        name, cure = f"{what} {files.DEFAULT}", "" if there else files.GET_WHEEL
+        findings.append(Finding(name, "ok" if there else "missing", "" if there else "not installed", needed_for, cure))
+    return findings
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelgpt_edge.commands.build_text import checks_line, losses_told, resolved, scores_table, variants_table
 from modelgpt_edge.commands.build_texts import classes_line
-from modelgpt_edge.requirement.wording import clean
+from modelgpt_edge.requirement.wording import clean, figure, network_name, sized_name
 
 HOW = {
     "words": "classes' names alone",
@@ -27,13 +27,14 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     measured = report["score"]["value"] is not None
     about = f"{architecture['size']} x {architecture['size']} pixels, {architecture['parameters']:,} parameters"
     made = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
-    made += losses_told(generator, "log loss on held-out pictures")
+    made += losses_told(generator, "log loss on held-out pictures, smoothed as if one more were of no known class,")
     files = f"its {'pictures are predictions.png and report.svg, its ' if measured else ''}story is MODEL_CARD.md"
     lines = [
         f"Requirement   {requirement['sentence']}",
         f"Classes       {classes_line(requirement['classes'])}; {requirement['label_because']}",
         f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
-        f"Architecture  {architecture['template']} {architecture['encoder']}: {about}",
+        f"Architecture  {network_name(architecture['template'], architecture['encoder'])}: {about}",
+        *_sizes(architecture["weighed"]),
         f"Generator     {made}",
         "",
         *([scores_table(report, "pictures without names", "picture"), ""] if measured else []),
@@ -45,3 +46,9 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Next          modelgpt-edge predict {shlex.quote(report['package'])} PICTURE.jpg",
     ]
     return "\n".join(lines)
+
+
+def _sizes(weighed: list[dict[str, Any]]) -> list[str]:
+    """What held-out pictures said of each size that they were asked of."""
+    told = [f"{sized_name(w['template'], w['encoder'], w['size'])} {figure(w['log_loss'])}" for w in weighed]
+    return [f"Sizes         log loss on held-out pictures: {', '.join(told)}"] if told else []

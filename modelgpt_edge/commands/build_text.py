@@ -13,7 +13,7 @@ LONGEST = 100  # characters of a name from the file
 MOST_DROPPED = 8
 
 METRICS = {
-    "accuracy": "accuracy: share of rows whose class is right",
+    "accuracy": "accuracy: share of {unit}s whose class is right",
     "r2": "r2: share of the values' variance that is explained; 1 is perfect, 0 no better than the mean",
     "auc": "auc: how well the classes are ranked; 1 is perfect, 0.5 chance",
     "log_loss": "log_loss: how surprised the probabilities are by the truth; 0 is perfect",
@@ -135,30 +135,36 @@ def scores_table(report: dict[str, Any], linear: str, unit: str = "row") -> str:
     rows = []
     for key, title in (("score", "this model"), ("linear", linear), ("baseline", baseline)):
         values = report[key]
+        if values["value"] is None:
+            continue
         rows.append(
             [title, interval(values), *(figure(values["others"][n]) if n in values["others"] else "" for n in names[1:])]
         )
     head = ["model", f"{names[0]} [95 %]", *names[1:]]
-    words = "\n".join(f"  {METRICS[n]}" for n in names)
-    other = "" if report["linear"]["method"] == score["method"] else f"; the others by {report['linear']['method']}"
+    words = "\n".join(f"  {METRICS[n].format(unit=unit)}" for n in names)
+    linear_by = report["linear"]["method"]
+    other = "" if linear_by == score["method"] or report["linear"]["value"] is None else f"; the others by {linear_by}"
     return f"{table(head, rows)}\n  this model measured by {score['method']}{other} ({counted(score['rows'], unit)})\n{words}"
 
 
 def variants_table(report: dict[str, Any], unit: str = "row") -> str:
-    """Every compiled form: its size, its time, what it loses, how it was checked and why it is kept.
+    """Every compiled form: its size, RAM where it is known of one, time, what it loses, how it was checked and why it is kept.
 
     Args:
         unit: what it runs on, one at a time: a row of a table, or a picture.
     """
     rows = []
+    told = any("ram_bytes" in v for v in report["variants"])
     for v in report["variants"]:
+        ram = [size(v["ram_bytes"]) if "ram_bytes" in v else "-"] if told else []
         latency = _row_cost(v)
         agreement = _agreement(v)
         name = f"{v['target']} {v['backend']} {v['precision']}"
         loss = "-" if v["loss"] is None else f"{max(0.0, v['loss']):.1%}"
         state = v["status"] if v["kept"] else "left out"
-        rows.append([name, size(v["bytes"]), latency, agreement, loss, state, v["because"]])
-    text = table(["variant", "size", f"one {unit}", "agrees", "loss", "checked", "why"], rows, right=(1, 2, 3, 4))
+        rows.append([name, size(v["bytes"]), *ram, latency, agreement, loss, state, v["because"]])
+    head = ["variant", "size", *(["RAM"] if told else []), f"one {unit}", "agrees", "loss", "checked", "why"]
+    text = table(head, rows, right=range(1, len(head) - 2))
     words, loss = f"agrees: {unit}s with fp32's label", "accuracy"
     if unit == "row":
         words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"

@@ -14,7 +14,7 @@ from modelgpt_edge.requirement.wording import clean, interval, shown
 @PACKAGE
 @JSON
 def command(package: str, as_json: bool) -> None:
-    """Show what a PACKAGE holds: task, columns, score, variants."""
+    """Show what a PACKAGE holds: task, what it takes and gives, score, variants."""
     from modelgpt_edge.runtime.opening import open_package
 
     manifest = open_package(package).manifest
@@ -29,7 +29,11 @@ def command(package: str, as_json: bool) -> None:
     gives = f"one of {len(manifest.classes)} classes: {shortened}" if manifest.classes else "a value"
     parameters = f"{manifest.architecture['parameters']:,} parameters"
     click.echo(f"{manifest.requirement.sentence}\n")
-    click.echo(table(["column", "type", "used", "why"], columns) + "\n")
+    if manifest.requirement.modality == "image":
+        side = manifest.architecture["size"]
+        click.echo(f"Takes         pictures of any size, each squashed to {side} x {side} pixels")
+    else:
+        click.echo(table(["column", "type", "used", "why"], columns) + "\n")
     for line in named_lines(schema.named):
         click.echo(line)
     click.echo(f"Gives         {gives}")

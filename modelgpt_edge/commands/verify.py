@@ -41,6 +41,7 @@ def command(package: str, variant: str | None, as_json: bool) -> None:
     if variant is not None and found[0].error is not None:
         raise found[0].error
     files = len(opened.manifest.files)
+    unit = "picture" if opened.manifest.requirement.modality == "image" else "row"
     hops = [v.hop for v in found if v.hop is not None]
     if as_json:
         print_json(
@@ -56,22 +57,22 @@ def command(package: str, variant: str | None, as_json: bool) -> None:
     else:
         click.echo(f"{files} files have the checksums that build wrote")
         for form in found:
-            _print_form(form)
+            _print_form(form, unit)
         _print_seals(seals)
         _print_nearer(found)
     _require(found, seals)
 
 
-def _print_form(form: Verified) -> None:
+def _print_form(form: Verified, unit: str) -> None:
     if form.hop is not None:
-        click.echo(("ok    " if form.hop.passed else "FAIL  ") + _line(form.hop))
+        click.echo(("ok    " if form.hop.passed else "FAIL  ") + _line(form.hop, unit))
     else:
         click.echo(f"{'FAIL ' if form.damaged else '-    '} {form.form}: not run here: {form.error}")
 
 
-def _line(hop: Hop) -> str:
+def _line(hop: Hop, unit: str) -> str:
     """The hop's own line; outputs of a wrong shape have no differences to tell."""
-    return hop.line() if hop.bad or hop.max_abs is not None else f"{hop.name}: FAILED ({hop.failure})"
+    return hop.line(unit) if hop.bad or hop.max_abs is not None else f"{hop.name}: FAILED ({hop.failure})"
 
 
 def _print_seals(seals: Seals) -> None:

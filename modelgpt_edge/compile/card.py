@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from modelgpt_edge.compile.candidate import Candidate
 from modelgpt_edge.finetuning import finetuning_told, was_finetuned
 from modelgpt_edge.manifest import MANIFEST, REPORT, Manifest
 from modelgpt_edge.requirement.wording import clean, counted, figure, interval
@@ -13,10 +14,11 @@ MOST_COLUMNS = 100
 MOST_CLASSES = 10
 
 
-def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
+def model_card(manifest: Manifest, candidates: Sequence[Candidate], notes: tuple[str, ...]) -> str:
     """MODEL_CARD.md of a package.
 
     Args:
+        candidates: the compiled forms, kept or not.
         notes: what the user should know of the data and the request.
     """
     return "\n".join(
@@ -41,7 +43,7 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
             "",
             "## Variants",
             "",
-            *variant_lines(manifest),
+            *variant_lines(candidates),
             "",
             "## What to mind",
             "",
@@ -53,26 +55,33 @@ def model_card(manifest: Manifest, notes: tuple[str, ...]) -> str:
     )
 
 
-def variant_lines(manifest: Manifest) -> list[str]:
-    """The table of the compiled forms."""
-    return [
-        "| target | backend | precision | bytes | checked |",
-        "| --- | --- | --- | ---: | --- |",
-        *(f"| {v.target} | {v.backend} | {v.precision} | {v.bytes:,} | {v.status} |" for v in manifest.variants),
+def variant_lines(candidates: Sequence[Candidate]) -> list[str]:
+    """The table of the compiled forms that were kept, with what they take of RAM where that is known of one."""
+    kept = [c for c in candidates if c.kept]
+    told = any("ram_bytes" in c.facts for c in kept)
+    rows = [
+        ["target", "backend", "precision", "bytes", *(["bytes of RAM"] if told else []), "checked"],
+        ["---", "---", "---", "---:", *(["---:"] if told else []), "---"],
     ]
+    for c in kept:
+        ram = [f"{c.facts['ram_bytes']:,}" if "ram_bytes" in c.facts else ""] if told else []
+        rows.append([c.target, c.backend, c.precision, f"{c.bytes:,}", *ram, c.checked])
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
-def score_lines(manifest: Manifest, linear: str) -> list[str]:
+def score_lines(manifest: Manifest, linear: str, unit: str = "row") -> list[str]:
     """The table of scores, and how they were measured.
 
     Args:
-        linear: what the linear model is called.
+        linear: what the linear model is called; unit: what was scored, a row or a picture.
     """
     score = manifest.score["child"]
     metrics = [score["metric"], *score["others"]]
     baseline = "always the commonest class" if manifest.classes else "always the mean"
     rows = []
     for key, title in (("child", "this model"), ("linear", linear), ("baseline", baseline)):
+        if manifest.score[key]["value"] is None:
+            continue
         others = manifest.score[key]["others"]
         cells = [title, interval(manifest.score[key]), *(figure(others[m]) if m in others else "" for m in metrics[1:])]
         rows.append(f"| {' | '.join(cells)} |")
@@ -81,7 +90,7 @@ def score_lines(manifest: Manifest, linear: str) -> list[str]:
         "| --- |" + " --- |" * len(metrics),
         *rows,
         "",
-        f"Measured by {safe(score['method'], 200)}, on {counted(score['rows'], 'row')}; 95 % interval in brackets.",
+        f"Measured by {safe(score['method'], 200)}, on {counted(score['rows'], unit)}; 95 % interval in brackets.",
     ]
 
 

@@ -84,7 +84,7 @@ def package_files(
     label = manifest.requirement.schema.label.name
     own = {
         CHILD: child_bytes(generated.child),
-        CARD: model_card(manifest, notes).encode(),
+        CARD: model_card(manifest, compiled.candidates, notes).encode(),
         REPORT: draw_report(generated.held_out, generated.truth, manifest.classes, label).encode(),
     }
     if frontier:

@@ -12,14 +12,18 @@ MOST_CLASSES = 20
 MOST_POINTS = 1_000
 
 
-def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], label: str) -> str:
-    """An SVG of held-out scores (N, K) against class positions or values (N,)."""
+def draw_report(held_out: Floats, truth: np.ndarray, classes: tuple[str, ...], label: str, unit: str = "row") -> str:
+    """An SVG of held-out scores (N, K) against class positions or values (N,).
+
+    Args:
+        label: what was predicted; unit: of what, a row or a picture.
+    """
     if not classes:
         return _scatter(held_out[:, 0].astype(np.float64), truth.astype(np.float64), label)
-    return _confusion(held_out.argmax(1), truth.astype(np.int64), classes, label)
+    return _confusion(held_out.argmax(1), truth.astype(np.int64), classes, label, unit)
 
 
-def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: tuple[str, ...], label: str) -> str:
+def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: tuple[str, ...], label: str, unit: str) -> str:
     count = len(classes)
     table = np.zeros((count, count), np.int64)
     np.add.at(table, (truth[truth >= 0], predicted[truth >= 0]), 1)
@@ -52,9 +56,8 @@ def _confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: 
                     text(left + j * cell + cell / 2 - 1, y + cell / 2 + 4, str(table[i, j]), anchor="middle", fill=ink)
                 )
     if count > len(names):
-        parts.append(
-            text(left, top + size + 22, f"{count - len(names)} classes, with no more rows than these, are not shown", size=12)
-        )
+        rest = f"{count - len(names)} classes, with no more {unit}s than these, are not shown"
+        parts.append(text(left, top + size + 22, rest, size=12))
     return svg(max(left + size + 8 * longest, LEFT + 11 * len(title), 540), top + size + 40, parts)
 
 

@@ -10,8 +10,9 @@ from modelgpt_edge.errors import BudgetError
 # A lower precision is taken where it is cheaper by a tenth, loses at most half a point, and gives fp32's label to 995 rows
 # in a thousand; otherwise it isn't worth its rounding.
 CHEAPER, LOSS, AGREEMENT = 0.9, 0.005, 0.995
-# What a page must fetch is waited for each time: so many bytes less are worth up to twice the time of a row.
-DOWNLOAD, SLOWER = 1_000_000, 2.0
+# So many bytes less are worth a form of its own: where a row takes as long, give or take a tenth; and of what a page must fetch
+# each time, up to twice as long.
+LIGHTER, SLOWER = 1_000_000, 2.0
 
 
 def keep_best(forms: list[Candidate], fetched: bool = False) -> list[Candidate]:
@@ -56,25 +57,33 @@ def _fault(form: Candidate) -> str:
 
 
 def _cheapest(good: list[Candidate]) -> Candidate:
-    """The cheapest, but fp32 unless it is beaten by a tenth. On a processor fp16 computes in fp32 and only saves storage."""
+    """The cheapest, but fp32 unless it is beaten by a tenth, or takes far more bytes for as long a time.
+
+    On a processor fp16 computes in fp32 and only saves storage.
+    """
     fp32 = next((f for f in good if f.precision == "fp32"), None)
-    best = min((f for f in good if f.precision != "fp16"), key=lambda f: f.cost or 0, default=good[0])
+    able = [f for f in good if f.precision != "fp16"]
+    best = min(able, key=lambda f: f.cost or 0, default=good[0])
     if fp32 is None or (best.cost or 0) < CHEAPER * (fp32.cost or 0):
         return best
-    return fp32
+    small = min(able, key=lambda f: f.bytes)
+    level = CHEAPER * (small.cost or 0) <= (fp32.cost or 0)
+    return small if level and fp32.bytes - small.bytes >= LIGHTER else fp32
 
 
 def _lightest(good: list[Candidate]) -> Candidate | None:
     """The smallest form where that saves a long download and costs no more than twice the time; None where it doesn't."""
     fp32 = next((f for f in good if f.precision == "fp32"), None)
     best = min(good, key=lambda f: f.bytes)
-    if fp32 is None or fp32.bytes - best.bytes < DOWNLOAD:
+    if fp32 is None or fp32.bytes - best.bytes < LIGHTER:
         return None
     return best if best.cost is None or fp32.cost is None or best.cost <= SLOWER * fp32.cost else None
 
 
 def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], forms: list[Candidate], light: bool) -> Candidate:
     otherwise = "is no cheaper" if form.cost is not None else "isn't needed beside fp16"
+    if form.precision == "fp32" and form.bytes - min(k.bytes for k in kept) >= LIGHTER:
+        otherwise = "is larger, and no cheaper"
     if light:
         otherwise = "is more to fetch"
     elif form.precision == "fp16" and form.cost is not None:
@@ -87,8 +96,11 @@ def _explain(form: Candidate, kept: list[Candidate], faults: dict[str, str], for
         return form if low is None else replace(form, because=f"{low} isn't worth it here: it {left_out[low]}")
     if light:
         return replace(form, because="less to fetch than fp32 and as good")
-    cheaper = form.cost is not None and "fp32" in left_out
-    return replace(form, because="cheaper than fp32 and as good") if cheaper else form
+    fp32 = next((f for f in forms if f.precision == "fp32"), None)
+    if fp32 is None or fp32 in kept or form.cost is None or fp32.cost is None:
+        return form
+    cheaper = form.cost < CHEAPER * fp32.cost
+    return replace(form, because="cheaper than fp32 and as good" if cheaper else "as quick as fp32, as good, and smaller")
 
 
 def within(

@@ -18,12 +18,9 @@ from modelgpt_edge.errors import PackageError, TargetUnavailableError
 from modelgpt_edge.gate import compare, tolerance_of
 from modelgpt_edge.golden import Golden
 from modelgpt_edge.targets.backend import Artefact, Backend
-from modelgpt_edge.targets.backends import BACKENDS, backends_of
+from modelgpt_edge.targets.backends import BACKENDS, MADE_OF, backends_of
 from modelgpt_edge.targets.running import Opened, open_nearest
 from modelgpt_edge.targets.target import BUILT_NOT_RUN, RUNS_EMULATED, Target
-
-# What models are of, by their front.
-MADE_OF = {"packed": "tables", "tokens": "texts", "pixels": "pictures"}
 
 
 def compile_target(

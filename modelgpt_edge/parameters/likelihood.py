@@ -27,9 +27,14 @@ def row_losses(scores: Floats, targets: Floats) -> NDArray[np.float64]:
 
 def smoothed_loss(logits: Floats, truth: NDArray[np.int32]) -> float:
     """Mean log loss with one pseudo-observation spread evenly over rows and classes."""
+    return float(smoothed_losses(logits, truth).mean(dtype=np.float64))
+
+
+def smoothed_losses(logits: Floats, truth: NDArray[np.int32]) -> Floats:
+    """The same of each row, (N,)."""
     share = PSEUDO_ROWS / len(truth)
     picked = logits[np.arange(len(truth)), truth]
-    return float((log_losses(logits, truth) + share * (picked - logits.mean(1))).mean(dtype=np.float64))
+    return log_losses(logits, truth) + share * (picked - logits.mean(1))
 
 
 def temperature(logits: Floats, truth: NDArray[np.int32], start: float = 1.0, strength: float = 0.0) -> float:

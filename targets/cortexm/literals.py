@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -84,6 +84,16 @@ def comment_text(text: str) -> str:
     """A user's text in a comment that it can't close, nor break its line, nor run on to the next."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return shown.replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\ ").replace("??", "? ?")
+
+
+def class_literals(classes: Iterable[str]) -> str:
+    """Names of classes as the initialisers of ``class_names.h``."""
+    return ",\n".join(f"        {string_literal(name)}" for name in classes)
+
+
+def numbered(names: Iterable[str]) -> Iterator[str]:
+    """Names with their places, for a comment."""
+    yield from (f"    {place} {comment_text(text)}" for place, text in enumerate(names))
 
 
 def comment(lines: Iterable[str]) -> str:

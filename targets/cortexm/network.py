@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,12 +11,13 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.network import Network, centred
 from modelgpt_edge.targets.backend import PixelNetwork
 from modelgpt_edge.targets.cortexm.emitted import Emitted
-from modelgpt_edge.targets.cortexm.literals import comment
+from modelgpt_edge.targets.cortexm.literals import class_literals, comment, numbered
 from modelgpt_edge.targets.cortexm.network_fp32 import fp32_code
 from modelgpt_edge.targets.cortexm.network_int8 import int8_code
 from modelgpt_edge.targets.cortexm.network_plan import fused
 from modelgpt_edge.targets.cortexm.template import fill
 
+COLOURS = 3
 NUMERICS = {
     "int8": "int8: weights int8 with a scale for each channel, rows of int16, maps of int8, integer sums.",
     "fp32": "fp32: float32 throughout.",
@@ -24,7 +25,12 @@ NUMERICS = {
 
 
 def emit_network(
-    network: Network, precision: str, calibration: Floats | None = None, name: str = "model", pixels: bool = False
+    network: Network,
+    precision: str,
+    calibration: Floats | None = None,
+    name: str = "model",
+    pixels: bool = False,
+    classes: Sequence[str] = (),
 ) -> Emitted:
     """Emit a network as one .c and one .h.
 
@@ -34,6 +40,7 @@ def emit_network(
         name: prefix of the public names, and of the header's file.
         pixels: whether the C takes pictures of bytes, of which the network's inputs are those less `network.MIDDLE`; see
             `network.centred`, which calibration inputs have gone through.
+        classes: names of the outputs, in their order; none where they have none.
 
     Raises:
         InputError: the name is no C identifier, int8 lacks calibration inputs that fit, or pixels aren't maps.
@@ -54,7 +61,7 @@ def emit_network(
     prefix, inputs = name.upper(), int(np.prod(network.input_shape))
     blocks = {
         "title": comment([*_title(precision), f"What goes in and out is told in {name}.h."]),
-        "heading": comment(_heading(name, precision, network, pixels)),
+        "heading": comment(_heading(name, precision, network, pixels, classes)),
         "sizes": "\n".join(
             (
                 f"#define {prefix}_INPUTS {inputs}",
@@ -63,11 +70,12 @@ def emit_network(
             )
         ),
         "scratch": f"typedef {'union' if precision == 'int8' else 'struct'} {{ {members} }} {name}_scratch;",
+        "classes": class_literals(classes),
         "tables": "\n".join(table.declaration() for table in code.tables),
         "layers": "\n".join(code.layers),
         "calls": "\n".join(code.calls).replace("MODEL_", f"{prefix}_"),
     }
-    flags = code.flags | {"pixels" if pixels else "floats"}
+    flags = code.flags | {"pixels" if pixels else "floats"} | ({"classes"} if classes else set())
     return Emitted(
         source=fill(f"network_{precision}.c", name, flags, blocks),
         header=fill("network.h", name, flags, blocks),
@@ -79,7 +87,7 @@ def emit_network(
 
 def emit_pixels(model: PixelNetwork, precision: str, name: str = "model") -> Emitted:
     """Emit a model of pictures, whose C takes bytes of red, green and blue; see `emit_network`."""
-    return emit_network(model.network, precision, centred(model.calibration), name, pixels=True)
+    return emit_network(model.network, precision, centred(model.calibration), name, pixels=True, classes=model.classes)
 
 
 def _title(precision: str) -> Iterator[str]:
@@ -87,7 +95,7 @@ def _title(precision: str) -> Iterator[str]:
     yield f"{NUMERICS[precision]} It computes the same bits on every core and host."
 
 
-def _heading(name: str, precision: str, network: Network, pixels: bool) -> Iterator[str]:
+def _heading(name: str, precision: str, network: Network, pixels: bool, classes: Sequence[str]) -> Iterator[str]:
     prefix, shape = name.upper(), network.input_shape
     given = "pixels" if pixels else "input"
     yield from _title(precision)
@@ -97,9 +105,15 @@ def _heading(name: str, precision: str, network: Network, pixels: bool) -> Itera
     yield f"    int32_t place = {name}_run({given}, outputs, &scratch);"
     yield ""
     if len(shape) == 3:
-        size = f"{shape[0]} rows of {shape[1]} places of {shape[2]} channels"
+        colours = " (red, green, blue)" if pixels and shape[2] == COLOURS else ""
+        size = f"{shape[0]} rows of {shape[1]} places of {shape[2]} channels{colours}"
         yield f"{given}[{prefix}_INPUTS]: {size}, channels changing fastest."
+        if pixels:
+            yield "    The whole picture squashed to that as by Pillow's bilinear resize: each place a mean of pixels there."
     else:
         yield f"input[{prefix}_INPUTS]: {shape[0]} features."
     yield f"outputs[{prefix}_OUTPUTS]: {'x'.join(map(str, network.shapes()[-1]))}, of these layers:"
     yield "    " + ", ".join(type(layer).__name__ for layer in network.layers)
+    if classes:
+        yield "Their classes, in order:"
+        yield from numbered(classes)

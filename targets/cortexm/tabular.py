@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from modelgpt_edge.child import Child
 from modelgpt_edge.targets.cortexm.emitted import Emitted
 from modelgpt_edge.targets.cortexm.layout import Layout, lay_out
-from modelgpt_edge.targets.cortexm.literals import comment, comment_text, constants, string_literal, wrapped
+from modelgpt_edge.targets.cortexm.literals import class_literals, comment, comment_text, constants, numbered, wrapped
 from modelgpt_edge.targets.cortexm.quantise import round_up
 from modelgpt_edge.targets.cortexm.tabular_fp32 import fp32_tables
 from modelgpt_edge.targets.cortexm.tabular_int8 import int8_tables
@@ -51,7 +51,7 @@ def emit_child(child: Child, precision: str, name: str = "model") -> Emitted:
         "heading": comment(_heading(name, precision, layout)),
         "sizes": "\n".join(_public_sizes(name, layout, scratch_bytes)),
         "scratch": scratch,
-        "classes": ",\n".join(f"        {string_literal(c)}" for c in child.classes),
+        "classes": class_literals(child.classes),
         "tables": "",
     }
     code = fill(f"tabular_{precision}.c", name, flags, blocks)
@@ -92,7 +92,7 @@ def _heading(name: str, precision: str, layout: Layout) -> Iterator[str]:
     if encoder.numbers:
         yield ""
         yield f"numbers[{prefix}_NUMBERS], NaN where one is missing:"
-        yield from _numbered(encoder.numbers)
+        yield from numbered(encoder.numbers)
     if encoder.words:
         yield ""
         yield f"categories[{prefix}_CATEGORIES], the place of the word among those known, -1 where it is missing or unknown:"
@@ -102,10 +102,6 @@ def _heading(name: str, precision: str, layout: Layout) -> Iterator[str]:
     yield ""
     if layout.classes:
         yield f"outputs[{prefix}_OUTPUTS], probabilities of:"
-        yield from _numbered(layout.classes)
+        yield from numbered(layout.classes)
     else:
         yield f"outputs[{prefix}_OUTPUTS], the value."
-
-
-def _numbered(names: Sequence[str]) -> Iterator[str]:
-    yield from (f"    {place} {comment_text(text)}" for place, text in enumerate(names))

@@ -55,6 +55,18 @@ def test_a_lower_precision_must_be_cheaper_by_a_tenth(us, taken):
     assert kept(keep_best([form("fp32", 100), form("int8", us)])) == [taken]
 
 
+@pytest.mark.parametrize(
+    ("us", "size", "taken"),
+    [(109, 1_000_000, "int8"), (95, 1_000_000, "int8"), (112, 1_000_000, "fp32"), (109, 1_000_001, "fp32")],
+)
+def test_of_forms_as_quick_the_much_smaller_one_is_taken(us, size, taken):
+    chosen = keep_best([form("fp32", 100, size=2_000_000), form("int8", us, size=size)])
+    assert kept(chosen) == [taken]
+    if taken == "int8":
+        assert why(chosen, "int8") == "as quick as fp32, as good, and smaller"
+        assert why(chosen, "fp32") == "is larger, and no cheaper"
+
+
 def test_the_cheapest_of_several_is_taken_and_comes_first():
     chosen = keep_best([form("fp32", 100), form("int8", 50), form("int8-dynamic", 300), form("fp16", 60)])
     assert [c.precision for c in chosen] == ["int8", "fp32", "int8-dynamic", "fp16"]
@@ -133,7 +145,7 @@ def test_a_tolerance_that_int8_failed_is_named_and_not_the_limit():
 
 @pytest.mark.parametrize(
     ("us", "size", "taken"),
-    [(100, 23_000_000, "int8"), (199, 23_000_000, "int8"), (201, 23_000_000, "fp32"), (100, 85_100_000, "fp32")],
+    [(115, 23_000_000, "int8"), (199, 23_000_000, "int8"), (201, 23_000_000, "fp32"), (100, 85_100_000, "fp32")],
 )
 def test_where_a_model_is_fetched_a_much_smaller_one_goes_before_a_quicker_one(us, size, taken):
     forms = [form("fp32", 100, 86_000_000), form("int8", us, size)]

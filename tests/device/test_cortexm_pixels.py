@@ -1,10 +1,13 @@
 """Networks of pixels on emulated Cortex-M cores: the host build's bits, and what the shipped trunk takes of flash and RAM."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from modelgpt_edge.architecture.image.trunk import Trunk
 from modelgpt_edge.network import centred
@@ -101,3 +104,28 @@ def test_backend_and_emulator_work_together(target, tmp_path):
     assert seen["flash_bytes"] == artefact.facts["flash_bytes"]
     assert seen["scratch_bytes"] + seen["stack_bytes"] == seen["ram_bytes"] <= artefact.facts["ram_bytes"]
     assert 10_000 < seen["instructions_per_row"] < 5_000_000
+
+
+def test_a_build_tells_flash_ram_and_instructions_and_its_header_the_classes(cli, tmp_path):
+    for name, colour in (("bolt", (200, 60, 40)), ("nut", (40, 60, 200))):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        rng = np.random.default_rng(len(name))
+        for place in range(6):
+            noise = rng.normal(0, 30, (40, 40, 3))
+            picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(tmp_path / "parts" / name / f"{place}.png")
+    out = tmp_path / "parts.edge"
+    ran = cli("build", "--task", "which part is it", "--data", tmp_path / "parts", "--target", "cortex-m4", "--out", out)
+    assert ran.code == 0, ran.err
+    checks = json.loads((out / "checks.json").read_text())
+    (kept,) = [one for one in checks["candidates"] if one["kept"]]
+    line = next(line for line in ran.out.splitlines() if line.startswith("  cortex-m4 c int8"))
+    assert re.split(r"\s{2,}", line.strip())[1:4] == [
+        f"{kept['flash_bytes'] / 1024:.0f} kB",
+        f"{kept['ram_bytes'] / 1024:.0f} kB",
+        f"{kept['profile']['instructions_per_row']:,} instr.",
+    ]
+    assert f"| {kept['flash_bytes']:,} | {kept['ram_bytes']:,} |" in (out / "MODEL_CARD.md").read_text()
+    header = (out / "variants" / "cortex-m4-c-int8" / "model.h").read_text()
+    assert "32 rows of 32 places of 3 channels (red, green, blue)" in header
+    assert header.index("0 bolt") < header.index("1 nut") < header.index('"bolt",') < header.index('"nut"')

@@ -13,6 +13,7 @@ import modelgpt_edge
 from modelgpt_edge import picture_names
 from modelgpt_edge.architecture.image.template import SizedBackbone
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.looking import look
 from modelgpt_edge.picture_names import read_names
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.image_rules import write_picture_requirement
@@ -52,7 +53,7 @@ def test_folders_make_a_checked_model_that_predicts(build, cli, pictures, write_
     sheet = Image.open(tmp_path / "m.edge" / "predictions.png")
     assert min(sheet.size) > 100
     card = (tmp_path / "m.edge" / "MODEL_CARD.md").read_text()
-    assert "# Tells label of pictures" in card
+    assert "# Tells what pictures show" in card
     assert "predictions.png" in card
 
 
@@ -311,9 +312,24 @@ def test_whatever_a_build_takes_is_predicted(build, pictures, tmp_path):
         (("--text", "words"), "--text: this option is for texts"),
         (("--draws", "2"), "--draws: this option is for tables"),
         (("--label", "kind"), "--label: this option is about a table, and there is none"),
+        (("--driver", "nonsense"), "--driver: of pictures no language model is asked (seen: 'nonsense')"),
+        (("--driver", "gguf:absent.gguf"), "--driver: of pictures no language model is asked"),
+        (("--private",), "--private: of pictures no language model is asked"),
+        (("--show-prompt",), "--show-prompt: of pictures no language model is asked"),
+        (("--driver", "openai:http://127.0.0.1:9/v1#m", "--show-prompt"), "--show-prompt: of pictures no language model"),
     ],
 )
 def test_options_of_others_are_refused(build, pictures, options, says):
     ran = build("--data", pictures, *options)
     assert ran.code == 1
     assert says in ran.err
+
+
+def test_of_names_of_pictures_no_language_model_is_asked_either(build):
+    for options in (("--driver", "openai:http://127.0.0.1:9/v1#m"), ("--show-prompt",)):
+        ran = build("--classes", "blue,red", *options)
+        assert ran.code == 1
+        assert f"{options[0]}: of pictures no language model is asked" in ran.err
+    for rules in ("rules", " Rules"):
+        asked = Request("tell the colour of a picture", None, classes={"blue": "", "red": ""}, driver=rules)
+        assert look(asked).modality == "image"

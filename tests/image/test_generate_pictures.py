@@ -92,6 +92,36 @@ def test_test_pictures_give_the_score(prior):
     assert (made.scores.child.rows, made.scores.child.method) == (90, "the test pictures")
 
 
+def test_what_it_is_held_against_is_scored_on_the_test_pictures_too(prior):
+    """Pictures alone against the generator that is so; class shares are of the pictures that were learnt from."""
+    channels, labels = drawn(8)
+    kept = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:5], np.flatnonzero(labels == 2)[:6]])
+    channels, labels = [c[kept] for c in channels], labels[kept]
+    asked, truth = drawn(30, seed=2)
+    asked, truth = [c[25:] for c in asked], truth[25:]  # class 0 is the commonest there, and the rarest here
+    made = generate_pictures(channels, labels, prior, CLASSES)
+    held_out = made.scores.linear
+    scores = scored(made, asked, truth, "the test pictures").scores
+    alone = generate_pictures(channels, labels, prior, CLASSES, generator="linear")
+    assert made.generator != "linear"
+    assert scores.linear.value == pytest.approx(accuracy(alone, asked, truth))
+    logits = alone.head.logits(alone.space.of(asked))
+    reference = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(truth)), truth]
+    assert scores.linear.others["log_loss"] == pytest.approx(reference.mean(), rel=1e-4)
+    assert scores.linear.others["log_loss"] != pytest.approx(held_out.others["log_loss"], rel=1e-2)
+    assert scores.baseline.value == pytest.approx(5 / 65)
+    shares = (np.array([8, 5, 6]) + 0.5) / 20.5
+    assert scores.baseline.others["log_loss"] == pytest.approx(-np.log(shares)[truth].mean(), rel=1e-5)
+    assert {one.method for one in (scores.child, scores.linear, scores.baseline)} == {"the test pictures"}
+
+
+def test_without_pictures_there_is_nothing_to_be_held_against(prior):
+    channels, labels = drawn(4)
+    made = generate_pictures([c[:0] for c in channels], labels[:0], prior, CLASSES)
+    scores = scored(made, channels, labels, "the test pictures").scores
+    assert (scores.child.rows, scores.linear.value, scores.baseline.value) == (12, None, None)
+
+
 @pytest.mark.parametrize(
     ("generator", "pictures", "spoken", "says"),
     [

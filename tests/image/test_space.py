@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelgpt_edge.parameters.image.space import Space
+from modelgpt_edge.parameters.image.space import Space, Traits
 
 
 @pytest.fixture
@@ -62,3 +62,13 @@ def test_channels_that_may_be_negative_keep_their_sign(channels):
     left = moved[0] - moved[0].mean(0)
     wanted = 2 / np.sqrt(5) * left / np.linalg.norm(left, axis=1, keepdims=True)
     np.testing.assert_allclose(space.of(moved)[:, : left.shape[1]], wanted, atol=1e-6)
+
+
+def test_traits_say_which_space_it_is(channels):
+    weights = np.array([1, 2, 1, 1, 3], np.float32)
+    for traits, space in (
+        (Traits(), Space.around(channels)),
+        (Traits(rooted=False), Space.around(channels, rooted=False)),
+        (Traits(weights), Space.linear(channels[0], weights)),
+    ):
+        np.testing.assert_array_equal(traits.space(channels).of(channels), space.of(channels))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from modelgpt_edge.architecture.image.shape import LITE, Shape
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.limits import NO_LIMITS, Limits
-from modelgpt_edge.picture_templates import clearly_better, find_templates, smallest_as_good
+from modelgpt_edge.picture_templates import Choice, clearly_better, find_templates, smallest_as_good
 from modelgpt_edge.targets.registry import find_target
 
 LITE0 = Shape.scaled(*LITE["EfficientNet-Lite0"])
@@ -70,6 +71,26 @@ def test_of_templates_that_pictures_cannot_tell_apart_the_last_is_begun_with():
 
 def test_too_few_pictures_choose_nothing():
     assert smallest_as_good([None, None]) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "losses", "place", "told"),
+    [
+        (clearly_better, (0.9, 0.2), 1, "Held-out pictures clearly favour the tiny trunk at 32 pixels: it is taken."),
+        (clearly_better, (0.2, 0.9), 0, ""),
+        (smallest_as_good, (0.5, 0.5), 1, "can't tell from the best is taken: the tiny trunk at 32 pixels."),
+        (smallest_as_good, (0.2, 0.9), 0, "can't tell from the best is taken: small at 224 pixels."),
+        (smallest_as_good, (0.2, None), 0, ""),
+        (clearly_better, (None, 0.2), 0, ""),
+        (None, (0.9, 0.2), 0, ""),
+    ],
+)
+def test_the_reason_says_which_rule_chose(first, losses, place, told, small):
+    choice = Choice((SizedBackbone(small, 224), TrunkTemplate.shipped()), "", first)
+    found, why = choice.begin([None if loss is None else np.full(9, loss, np.float32) for loss in losses])
+    assert found == place
+    assert why.endswith(told)
+    assert bool(why) == bool(told)
 
 
 def test_the_trunk_wins_by_more_than_a_standard_error_or_not_at_all():

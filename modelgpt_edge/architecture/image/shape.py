@@ -135,11 +135,6 @@ class Shape:
         return found | {f"{norm}.{part}": (channels,) for norm, channels in norms.items() for part in NORM}
 
     @property
-    def parameters(self) -> int:
-        """Numbers in its weights, running statistics and the classifier included."""
-        return sum(map(math.prod, self.arrays.values()))
-
-    @property
     def least_bytes(self) -> int:
         """What it takes at least, in 8 bits: its convolutions."""
         return sum(math.prod(sizes) for sizes in self.arrays.values() if len(sizes) == 4)

@@ -50,10 +50,6 @@ class PictureTemplate(Protocol):
         """S, pixels of a side of what goes in."""
 
     @property
-    def parameters(self) -> int:
-        """Numbers in its weights."""
-
-    @property
     def macs(self) -> int:
         """Multiply-accumulates of one picture."""
 
@@ -110,11 +106,6 @@ class SizedBackbone:
     def sha256(self) -> str:
         """Of the backbone's checkpoint."""
         return self.backbone.files.sha256
-
-    @property
-    def parameters(self) -> int:
-        """Numbers in its weights, ImageNet's classifier included."""
-        return self.backbone.files.shape.parameters
 
     @property
     def macs(self) -> int:
@@ -179,11 +170,6 @@ class TrunkTemplate:
     def sha256(self) -> str:
         """Of the trunk's file."""
         return self.trunk.sha256
-
-    @property
-    def parameters(self) -> int:
-        """Numbers in its weights."""
-        return self.trunk.shape.parameters
 
     @property
     def macs(self) -> int:

@@ -80,7 +80,7 @@ class TextEncoder:
     def _open(self, pairs: bool) -> Any:
         graph = Graph("modelgpt_edge_encoder")
         graph.output(self.add_to(graph, FP32, pairs), "embedding", "float32", self.width(pairs))
-        return open_session(graph.model("").SerializeToString(), self.threads or os.cpu_count() or 1)
+        return open_session(graph.content(), self.threads or os.cpu_count() or 1)
 
     @cached_property
     def smoothings(self) -> Mapping[str, Smoothing]:

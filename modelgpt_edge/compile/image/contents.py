@@ -8,7 +8,11 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+import onnx
+
+from modelgpt_edge.architecture.image.onnx_cost import count_parameters
 from modelgpt_edge.architecture.image.template import PictureTemplate
+from modelgpt_edge.compile.candidate import Candidate
 from modelgpt_edge.compile.card import safe, score_lines, variant_lines
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.contents import TOOLS, sealed_files
@@ -16,10 +20,13 @@ from modelgpt_edge.compile.picture import draw_report
 from modelgpt_edge.manifest import CARD, REPORT, Manifest, Variant
 from modelgpt_edge.parameters.image.generate import PicturesGenerated
 from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.wording import figure, network_name, sized_name
 from modelgpt_edge.text_head import HEAD
 
 SHEET = "predictions.png"
 MOST_CLASSES = 10
+# What is predicted, in titles.
+SHOWN = "what pictures show"
 HOW = {
     "words": "the classes' names, by where a classifier of ImageNet would put them",
     "linear": "a multinomial logistic head on what the template says of the pictures, solved to convergence",
@@ -37,6 +44,7 @@ LEARNT = {
 def describe_pictures(
     requirement: Requirement,
     template: PictureTemplate,
+    weighed: Sequence[tuple[PictureTemplate, float]],
     generated: PicturesGenerated,
     compiled: Compiled,
     seed: int,
@@ -45,6 +53,7 @@ def describe_pictures(
     """The manifest of a build, checksums not yet in it.
 
     Args:
+        weighed: templates that held-out pictures were asked of, and the mean log loss on each.
         chosen_by: who chose the generator: ``guard``, ``user``, or ``words`` where there was nothing to choose by.
     """
     kept = [c for c in compiled.candidates if c.kept]
@@ -62,7 +71,8 @@ def describe_pictures(
             "encoder_sha256": template.sha256,
             "size": template.size,
             "stages": len(generated.space.blocks) - 1,
-            "parameters": template.parameters + generated.head.weight.size + generated.head.bias.size,
+            "weighed": [{"template": t.kind, "encoder": t.name, "size": t.size, "log_loss": loss} for t, loss in weighed],
+            "parameters": count_parameters(onnx.load_from_string(compiled.truth).graph),
             "macs": template.macs,
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
@@ -88,17 +98,17 @@ def picture_package_files(
     Args:
         sheet: a contact sheet of predictions as PNG; None where there is no picture to show.
     """
-    own = {HEAD: generated.head.to_bytes(manifest.classes), CARD: _card(manifest, sheet is not None, notes).encode()}
+    card = _card(manifest, compiled.candidates, sheet is not None, notes)
+    own = {HEAD: generated.head.to_bytes(manifest.classes), CARD: card.encode()}
     if len(generated.truth):
-        label = manifest.requirement.schema.label.name
-        own[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, label).encode()
+        own[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, SHOWN, "picture").encode()
     if sheet is not None:
         own[SHEET] = sheet
     checks: dict[str, Any] = {"generation_seconds": generated.seconds, "frontier": []}
     return sealed_files(manifest, own, compiled, checks)
 
 
-def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
+def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, notes: Sequence[str]) -> str:
     """MODEL_CARD.md: the manifest in words, for people."""
     score: Mapping[str, Any] = manifest.score["child"]
     measured = score["value"] is not None
@@ -110,17 +120,17 @@ def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
     names = ", ".join(safe(name) for name in manifest.classes[:MOST_CLASSES])
     more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
     told = [f"{safe(name)}: {safe(meaning, 300)}" for name, meaning in manifest.requirement.meanings.items()]
-    size = architecture["size"]
+    size, network = architecture["size"], network_name(architecture["template"], safe(architecture["encoder"]))
     return "\n".join(
         [
-            f"# Tells {safe(manifest.requirement.schema.label.name)} of pictures",
+            f"# Tells {SHOWN}",
             "",
             safe(manifest.requirement.sentence, 400),
             "",
             *pictures,
             "## How good it is",
             "",
-            *(score_lines(manifest, "pictures without the classes' names") if measured else unmeasured),
+            *(score_lines(manifest, "pictures without the classes' names", "picture") if measured else unmeasured),
             "",
             "## What it takes and gives",
             "",
@@ -132,12 +142,13 @@ def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
             "## How it was made",
             "",
             f"* Generator: {generator['name']} (seed {manifest.seed}): {HOW[generator['name']]}; nothing was trained for it.",
-            f"* Architecture: {architecture['template']} {safe(architecture['encoder'])}, {architecture['parameters']:,} "
-            f"parameters, {architecture['macs'] / 1e6:,.0f} million multiply-accumulates a picture.",
+            f"* Architecture: {network}, {architecture['parameters']:,} parameters, {architecture['macs'] / 1e6:,.0f} million "
+            "multiply-accumulates a picture.",
+            *_weighed(architecture["weighed"]),
             "",
             "## Variants",
             "",
-            *variant_lines(manifest),
+            *variant_lines(candidates),
             "",
             "## What to mind",
             "",
@@ -147,3 +158,9 @@ def _card(manifest: Manifest, shown: bool, notes: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def _weighed(weighed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What held-out pictures said of each template that they were asked of."""
+    told = [f"{safe(sized_name(w['template'], w['encoder'], w['size']))} {figure(w['log_loss'])}" for w in weighed]
+    return [f"* Sizes, by log loss on held-out pictures: {', '.join(told)}."] if told else []

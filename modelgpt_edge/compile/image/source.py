@@ -70,7 +70,7 @@ class PictureSource:
         """Its layers, the head folded into the last; TargetUnavailableError where no small device runs them."""
         head = self.head.weight, self.head.bias
         network = self.template.network(*(self.space.folded(*head) if self.template.linear is not None else head))
-        return PixelNetwork(network, self.calibration)
+        return PixelNetwork(network, self.calibration, self.classes)
 
     @property
     def beside(self) -> Mapping[str, bytes]:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from modelgpt_edge.architecture.text.files import EncoderFiles
+from modelgpt_edge.compile.candidate import Candidate
 from modelgpt_edge.compile.card import safe, score_lines, variant_lines
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.contents import TOOLS, sealed_files
@@ -85,7 +86,11 @@ def text_package_files(
     manifest: Manifest, files: EncoderFiles, generated: TextGenerated, compiled: Compiled, notes: Sequence[str]
 ) -> dict[str, bytes]:
     """Contents of the package by path, the manifest with their checksums last."""
-    own = {HEAD: generated.head.to_bytes(manifest.classes), TOKENIZER: files.tokenizer, CARD: _card(manifest, notes).encode()}
+    own = {
+        HEAD: generated.head.to_bytes(manifest.classes),
+        TOKENIZER: files.tokenizer,
+        CARD: _card(manifest, compiled.candidates, notes).encode(),
+    }
     if len(generated.truth):
         label = manifest.requirement.schema.label.name
         own[REPORT] = draw_report(generated.held_out, generated.truth, manifest.classes, label).encode()
@@ -93,7 +98,7 @@ def text_package_files(
     return sealed_files(manifest, own, compiled, checks)
 
 
-def _card(manifest: Manifest, notes: Sequence[str]) -> str:
+def _card(manifest: Manifest, candidates: Sequence[Candidate], notes: Sequence[str]) -> str:
     """MODEL_CARD.md: the manifest in words, for people."""
     score: Mapping[str, Any] = manifest.score["child"]
     measured = score["value"] is not None
@@ -132,7 +137,7 @@ def _card(manifest: Manifest, notes: Sequence[str]) -> str:
             "",
             "## Variants",
             "",
-            *variant_lines(manifest),
+            *variant_lines(candidates),
             "",
             "## What to mind",
             "",

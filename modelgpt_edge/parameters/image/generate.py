@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.image.space import Space
+from modelgpt_edge.parameters.image.space import PLAIN, Space, Traits
 from modelgpt_edge.parameters.likelihood import log_losses
 from modelgpt_edge.parameters.score import Score, classification_score
-from modelgpt_edge.parameters.text.generate import UNKNOWN, TextScores, shares_of
+from modelgpt_edge.parameters.text.generate import TextScores, shares_of
 from modelgpt_edge.parameters.text.head import Examples, Strength
 from modelgpt_edge.parameters.text.judging import Judged, Judgement, Menu, judge
 from modelgpt_edge.text_head import TextHead
@@ -34,6 +34,43 @@ PICTURES = Menu(
     alone=((0.0, 0.3), (0.0, 3.0)),
     unspoken=((0.0, 0.3), (0.0, 3.0)),
 )
+_UNSCORED = Score("accuracy", None, None, None, "nothing: no pictures were given", 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Labelled pictures in a space: (N, D), their class positions (N,), and directions (D, K) of the classes' names."""
+
+    space: Space
+    embedded: Floats
+    labels: NDArray[np.int32]
+    words: Floats
+
+    @staticmethod
+    def by(space: Space, channels: Sequence[Floats], labels: NDArray[np.int32], words: Floats) -> Seen:
+        """Pictures of channels; names say nothing of the stages before the last layer."""
+        silent = np.zeros((space.width - len(words), words.shape[1]), np.float32)
+        return Seen(space, space.of(channels), labels, np.concatenate([words, silent]))
+
+    def solve(self, judged: Judged) -> TextHead:
+        """The head of all these pictures, as strongly as it was judged."""
+        if judged.strength is None:
+            return _words(self.words, judged.factor)
+        examples = Examples.with_words(self.embedded, self.labels, self.words)
+        return examples.solve(self.words, judged.strength).scaled(judged.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """What the model is held against: pictures without names, on the last layer, solved where it is asked for."""
+
+    seen: Seen
+    judged: Judged
+
+    def logits(self, channels: Sequence[Floats]) -> Floats:
+        """Logits (N, K) of other pictures."""
+        with threadpool_limits(1, "blas"):
+            return self.seen.solve(self.judged).logits(self.seen.space.of(channels))
 
 
 @dataclass(frozen=True)
@@ -47,6 +84,7 @@ class PicturesGenerated:
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
         places: (T,) of the pictures that `held_out` and `truth` are of, among those that it learnt from; of `scored` none.
         row_losses: (N,) of pictures held out from those that it learnt from; None where they are too few to tell anything.
+        alone: the head without names; None where there was no picture.
     """
 
     space: Space
@@ -60,6 +98,7 @@ class PicturesGenerated:
     seconds: float
     places: NDArray[np.intp]
     row_losses: Floats | None = None
+    alone: Alone | None = None
 
 
 def generate_pictures(
@@ -70,20 +109,18 @@ def generate_pictures(
     seed: int = 0,
     generator: str | None = None,
     around: Sequence[Floats] | None = None,
-    linear: Floats | None = None,
-    rooted: bool = True,
+    traits: Traits = PLAIN,
     progress: Progress = lambda stage, share: None,
 ) -> PicturesGenerated:
     """Emit a head for channels of labelled pictures.
 
     Args:
-        channels: of the last layer (N, D), and of earlier stages; N may be 0.
+        channels: of the last layer (N, D), and of earlier stages; N may be 0, unless the space must be linear.
         labels: class positions (N,).
         prior: directions (D, K) of the classes' names; None where nothing is known of names.
         generator: the one to use; None lets held-out pictures choose.
         around: channels of the user's unlabelled pictures, which the space is centred on; of the labelled ones where not given.
-        linear: weights (D,) of channels where the space must be linear, as the tiny trunk's; there is a picture then.
-        rooted: whether the last layer's channels are never negative, see `Space.around`.
+        traits: of the template that said the channels.
 
     Raises:
         InputError: a generator is asked for that there is nothing for.
@@ -93,34 +130,29 @@ def generate_pictures(
     _require_possible(generator, len(labels), spoken, len(channels) > 1)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
-    last = Space.around(centre[:1], rooted) if linear is None else Space.linear(centre[0], linear)
+    space = traits.space(centre[:1])
+    if not len(labels):
+        return _by_names(space, words, start)
     with threadpool_limits(1, "blas"):
-        if not len(labels):
-            nothing = np.empty((0, classes), np.float32)
-            head = _words(words, PICTURES.words_factor)
-            seconds = time.perf_counter() - start
-            none = np.empty(0, np.intp)
-            return PicturesGenerated(last, head, "words", {}, None, UNKNOWN, nothing, labels, seconds, none)
         progress("generating", 0)
-        seen = last.of(channels)
-        judgement = judge(seen, labels, words, spoken, seed, menu=PICTURES)
-        wide, wide_seen, wide_words = last, seen, words
+        seen = last = Seen.by(space, channels, labels, words)
+        judgement = judge(last.embedded, labels, words, spoken, seed, menu=PICTURES)
+        by_name = judgement.by_name
+        wide: Seen | None = None
         if len(channels) > 1 and (generator == "stages" or (generator is None and judgement.enough)):
-            wide = Space.around(centre, rooted)
-            wide_seen = wide.of(channels)
-            wide_words = np.concatenate([words, np.zeros((wide.width - len(words), classes), np.float32)])
+            wide = Seen.by(Space.around(centre, traits.rooted), channels, labels, words)
             only = "floor" if spoken else "linear"
-            judged = judge(wide_seen, labels, wide_words, spoken, seed, only=only, menu=PICTURES)
-            judgement.by_name["stages"] = judged.by_name[only]
+            by_name["stages"] = judge(wide.embedded, labels, wide.words, spoken, seed, only, PICTURES).by_name[only]
         chosen = generator or _choose(judgement)
-        best = judgement.by_name[chosen]
-        space, embedded, mean = (wide, wide_seen, wide_words) if chosen == "stages" else (last, seen, words)
-        head = _solved(best, embedded, labels, mean)
+        if chosen == "stages" and wide is not None:
+            seen = wide
+        best = by_name[chosen]
+        head = seen.solve(best)
     return PicturesGenerated(
-        space=space,
+        space=seen.space,
         head=head,
         generator=chosen,
-        losses={name: float(judged.loss) for name, judged in judgement.by_name.items()},
+        losses={name: float(judged.loss) for name, judged in by_name.items()},
         strength=best.strength,
         scores=_scores(judgement, chosen),
         held_out=best.logits,
@@ -128,18 +160,42 @@ def generate_pictures(
         seconds=time.perf_counter() - start,
         places=judgement.places,
         row_losses=log_losses(best.logits, judgement.truth) if judgement.enough else None,
+        alone=Alone(last, by_name["linear"]),
     )
 
 
 def scored(
     generated: PicturesGenerated, channels: Sequence[Floats], labels: NDArray[np.int32], method: str
 ) -> PicturesGenerated:
-    """The model with its score on test pictures."""
+    """The model with its score on test pictures, and with the scores there of what it is held against.
+
+    Whatever is held against it knows the pictures that the model learnt from and no other: where there were none, nothing is.
+    """
     logits = generated.head.logits(generated.space.of(channels))
-    child = classification_score(logits, labels, method)
-    baseline = classification_score(shares_of(labels, logits.shape[1]), labels, method)
-    scores = TextScores(child, generated.scores.linear, baseline)
+    child, linear, baseline = classification_score(logits, labels, method), _UNSCORED, _UNSCORED
+    if generated.alone is not None:
+        linear = classification_score(generated.alone.logits(channels), labels, method)
+        shares = shares_of(generated.alone.seen.labels, logits.shape[1])[:1]
+        baseline = classification_score(np.broadcast_to(shares, logits.shape), labels, method)
+    scores = TextScores(child, linear, baseline)
     return replace(generated, scores=scores, held_out=logits, truth=labels, places=np.empty(0, np.intp))
+
+
+def _by_names(space: Space, words: Floats, start: float) -> PicturesGenerated:
+    """The prior alone, of which nothing is known."""
+    unknown, nothing = TextScores(_UNSCORED, _UNSCORED, _UNSCORED), np.empty((0, words.shape[1]), np.float32)
+    return PicturesGenerated(
+        space=space,
+        head=_words(words, PICTURES.words_factor),
+        generator="words",
+        losses={},
+        strength=None,
+        scores=unknown,
+        held_out=nothing,
+        truth=np.empty(0, np.int32),
+        seconds=time.perf_counter() - start,
+        places=np.empty(0, np.intp),
+    )
 
 
 def _require_possible(generator: str | None, pictures: int, spoken: bool, staged: bool) -> None:
@@ -158,12 +214,6 @@ def _require_possible(generator: str | None, pictures: int, spoken: bool, staged
 
 def _words(prior: Floats, factor: float) -> TextHead:
     return TextHead(prior.astype(np.float32), np.zeros(prior.shape[1], np.float32)).scaled(factor)
-
-
-def _solved(best: Judged, embedded: Floats, labels: NDArray[np.int32], prior: Floats) -> TextHead:
-    if best.strength is None:
-        return _words(prior, best.factor)
-    return Examples.with_words(embedded, labels, prior).solve(prior, best.strength).scaled(best.factor)
 
 
 def _choose(judgement: Judgement) -> str:

@@ -96,3 +96,23 @@ class Space:
     def of(self, channels: Sequence[Floats]) -> Floats:
         """What pictures become (N, `width`); of channels as `around` takes them, those that it has no block for aren't used."""
         return np.concatenate([block.of(own) for block, own in zip(self.blocks, channels)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """What a space must mind of the template that channels are of.
+
+    Attributes:
+        linear: how much each channel (D,) weighs where all must be linear, as on the tiny trunk; None where it need not be.
+        rooted: whether the last layer's channels are never negative, so that their roots may be taken.
+    """
+
+    linear: Floats | None = None
+    rooted: bool = True
+
+    def space(self, channels: Sequence[Floats]) -> Space:
+        """The space around pictures, at least one where it must be linear; of the last layer alone then."""
+        return Space.around(channels, self.rooted) if self.linear is None else Space.linear(channels[0], self.linear)
+
+
+PLAIN = Traits()

@@ -19,6 +19,10 @@ int32_t model_run(const uint8_t *pixels, float *outputs, model_scratch *scratch)
 //:else
 int32_t model_run(const float *input, float *outputs, model_scratch *scratch);
 //:end
+//:if classes
+
+//:include class_names.h
+//:end
 
 #ifdef __cplusplus
 }

@@ -22,13 +22,7 @@ extern "C" {
 int32_t model_predict(const float *numbers, const int32_t *categories, float *outputs, model_scratch *scratch);
 //:if classes
 
-/* Name of a class by its place; costs flash only where it is called. */
-static inline const char *model_class(int32_t place) {
-    static const char *const names[MODEL_OUTPUTS] = {
-//:classes
-    };
-    return names[place];
-}
+//:include class_names.h
 //:end
 
 #ifdef __cplusplus

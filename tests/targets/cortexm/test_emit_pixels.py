@@ -1,5 +1,6 @@
 """Networks of pixels in C: bytes go in as they are, and both precisions are the reference on what the bytes stand for."""
 
+import ctypes
 import subprocess
 from dataclasses import replace
 
@@ -97,6 +98,38 @@ def test_it_compiles_without_a_warning_and_says_what_goes_in(drawn, name, precis
     assert "eye_run(pixels, outputs, &scratch);" in emitted.header
     assert "const float *input" not in emitted.source + emitted.header
     assert (form_of(emitted.files["model.h"]), form_of(b"model_run(const float *input")) == ("pixels", "numbers")
+
+
+HOSTILE = ("bolt", 'a "quoted" \\ name', "*/ int x; /*", "??/ trigraph", "über 猫\n2")
+
+
+@needs_compiler
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_the_header_names_colours_and_classes_in_their_order(precision, tmp_path):
+    network = Network((2, 2, 3), (Flatten(), Dense(np.ones((12, 5), np.float32), np.zeros(5, np.float32)), Softmax()))
+    given = PixelNetwork(network, np.full((3, 2, 2, 3), 130, np.uint8), HOSTILE)
+    emitted = emit_pixels(given, precision, "eye")
+    assert "2 rows of 2 places of 3 channels (red, green, blue), channels changing fastest." in emitted.header
+    assert "Their classes, in order:\n *     0 bolt\n" in emitted.header
+    (tmp_path / "eye.c").write_text(emitted.source, encoding="utf-8")
+    (tmp_path / "eye.h").write_text(emitted.header, encoding="utf-8")
+    (tmp_path / "names.c").write_text(
+        '#include "eye.h"\nconst char *name(int32_t k);\nconst char *name(int32_t k) { return eye_class(k); }\n'
+    )
+    strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([find_compiler(), *strict, "-fsyntax-only", tmp_path / "eye.c"], check=True)
+    subprocess.run(
+        [find_compiler(), *strict, "-shared", "-fPIC", tmp_path / "names.c", "-o", tmp_path / "names.so"], check=True
+    )
+    name = ctypes.CDLL(str(tmp_path / "names.so")).name
+    name.restype = ctypes.c_char_p
+    assert [name(place).decode() for place in range(5)] == [*HOSTILE]
+
+
+def test_a_network_without_classes_names_none(drawn):
+    emitted = emit_pixels(model(drawn, "convolutions"), "int8", "eye")
+    assert "eye_class" not in emitted.header
+    assert "Their classes" not in emitted.header
 
 
 @needs_compiler

@@ -1,0 +1,75 @@
+"""Which of several templates is taken, by held-out pictures and by what fits, and what is told of that."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import pytest
+
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
+from modelgpt_edge.data.picture_sets import open_pictures
+from modelgpt_edge.errors import BudgetError
+from modelgpt_edge.limits import Limits
+from modelgpt_edge.picture_making import Given, Job, take_first_that_fits
+from modelgpt_edge.picture_names import Spoken
+from modelgpt_edge.picture_templates import Choice
+from modelgpt_edge.request import Request
+from modelgpt_edge.requirement.image_rules import write_picture_requirement
+from modelgpt_edge.targets.registry import find_target
+
+FAVOURED = "Held-out pictures clearly favour the tiny trunk at 32 pixels: it is taken."
+
+
+@pytest.fixture
+def job(write_pictures, tmp_path):
+    def make(flash_bytes: int | None, generator: str | None = None, notes: tuple[str, ...] = ()) -> Job:
+        found = open_pictures(write_pictures(tmp_path / "pictures", 6))
+        request = Request("sort", None, limits=Limits(flash_bytes=flash_bytes), generator=generator)
+        requirement = write_picture_requirement(request, found.classes, len(found.entries))
+        names: Future[Spoken] = Future()
+        names.set_result(Spoken(None, notes))
+        return Job(request, requirement, (find_target("x86"),), (), Given(found, None, None), names, lambda stage, share: None)
+
+    return make
+
+
+@pytest.fixture
+def templates(small):
+    """In int8 the small backbone takes half of what the trunk does."""
+    return SizedBackbone(small, 128), TrunkTemplate.shipped(), SizedBackbone(small, 96)
+
+
+def test_the_one_that_held_out_pictures_favour_is_taken_with_the_reason(job, templates):
+    asked = []
+    choice = Choice(templates, "", lambda losses: asked.append([len(own) for own in losses]) or 1)
+    taken = take_first_that_fits(job(None), choice)
+    assert asked[0] == [18, 18, 18]
+    assert (taken.made.template, taken.notes) == (templates[1], (FAVOURED,))
+    assert [template for template, _ in taken.weighed] == [*templates]
+    assert all(loss > 0 for _, loss in taken.weighed)
+
+
+def test_one_that_does_not_fit_is_told_and_no_longer_said_to_be_taken(job, templates):
+    taken = take_first_that_fits(job(100_000), Choice(templates, "", lambda losses: 1))
+    assert taken.made.template is templates[2]
+    assert taken.compiled.truth
+    (note,) = taken.notes
+    assert note.startswith("the tiny trunk at 32 pixels doesn't fit (")
+    assert note.endswith("): a smaller one is taken.")
+
+
+def test_notes_on_names_come_with_a_template_that_they_speak_to(job, templates):
+    alike = ("Two names say the same.",)
+    choice = Choice(templates, "", lambda losses: 1)
+    assert alike[0] not in take_first_that_fits(job(None, notes=alike), choice).made.notes
+
+
+def test_a_generator_that_was_asked_for_leaves_nothing_to_weigh(job, templates):
+    taken = take_first_that_fits(job(None, "linear", ("Two names say the same.",)), Choice(templates, "", lambda losses: 1))
+    assert (taken.made.template, taken.weighed, taken.notes) == (templates[0], (), ())
+    assert taken.made.notes == ("Two names say the same.",)
+
+
+def test_the_last_ones_refusal_is_the_answer(job, templates):
+    with pytest.raises(BudgetError, match="1,000 bytes of flash"):
+        take_first_that_fits(job(1_000), Choice(templates, ""))
