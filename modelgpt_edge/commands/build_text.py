@@ -165,12 +165,13 @@ def variants_table(report: dict[str, Any], unit: str = "row") -> str:
         rows.append([name, size(v["bytes"]), *ram, latency, agreement, loss, state, v["because"]])
     head = ["variant", "size", *(["RAM"] if told else []), f"one {unit}", "agrees", "loss", "checked", "why"]
     text = table(head, rows, right=range(1, len(head) - 2))
-    words, loss = f"agrees: {unit}s with fp32's label", "accuracy"
+    words, loss = f"agrees: {unit}s at hand with fp32's label; new ones may agree less often", "accuracy"
     if unit == "row":
         words = "agrees: rows of the table with fp32's label, or how far values are off, root mean square"
         loss = "accuracy (or R squared)"
     lines = [
         text,
+        *(["  RAM: working memory of a call"] if told else []),
         f"  one {unit}: median time here, one thread, or instructions counted by the emulator",
         f"  {words}",
         f"  loss: how much {loss} on those {unit}s is lost to fp32",
