@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import environment
+from serve_load import asked
 
 MODELS_PER_HOUR = (10_000, 100_000, 1_000_000)
 # The way whose figures count: Ray's where it was measured.
@@ -96,7 +97,7 @@ def _report(measured: Measured, needs: Sequence[Need], busy: float, gpu: dict | 
     lines = [
         f"{measured.machine}; `{environment.command()}`",
         "",
-        f"Measured ({measured.way}, {measured.work}): {measured.models:.2f} models a second of a core, "
+        f"Measured ({measured.way}; a request is {asked(measured.work)}): {measured.models:.2f} models a second of a core, "
         f"{1000 * measured.front:.1f} ms of a server's processor a request, "
         f"{measured.bytes_in:,.0f} bytes in and {measured.bytes_out:,.0f} out"
         + ("" if gpu is None else f"; {gpu['models_per_second']:,.0f} a second of a GPU with its host, of {gpu['request']}")

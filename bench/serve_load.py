@@ -25,6 +25,14 @@ WORK = {
 }
 
 
+def asked(work: str) -> str:
+    """What each request is, in words."""
+    rows, columns, kind, query = WORK[work]
+    body = "rows as CSV" if kind == "text/csv" else "a profile"
+    plain = ", the plain linear model" if query == "units=0" else ""
+    return f"{body} of {rows} to {rows + KINDS - 1} rows and {columns} columns of {len(CLASSES)} classes, for `{query}`{plain}"
+
+
 def request(work: str, number: int) -> bytes:
     """A request as it goes over the wire."""
     rows, columns, kind, query = WORK[work]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import environment
-from serve_load import KINDS, WORK
+from serve_load import asked
 
 # Clients at which batching is compared, and the share of what so many get that is asked for on a schedule.
 COMPARED, SHARE = 64, 0.8
@@ -24,8 +24,9 @@ GAIN, SLOWER, GROWTH = 2.0, 3.0, 0.05
 def page(result: dict) -> str:
     """The page of what was measured, in markdown."""
     head = f"{environment.described(result['machine'])}; `{result['command']}`"
+    told = f"A model is what one request gives: {asked(result['work'])}. Other requests take other times."
     parts = _memory(result) if "memory" in result else [*_throughput(result), *_overload(result)]
-    return "\n\n".join([head, *parts]) + "\n"
+    return "\n\n".join([head, told, *result.get("remarks", ()), *parts]) + "\n"
 
 
 def _goal(what: str, met: bool, seen: str) -> str:
@@ -94,15 +95,11 @@ def _overload(result: dict) -> list[str]:
 
 def _memory(result: dict) -> list[str]:
     found = result["memory"]
-    rows, columns, _, query = WORK[result["work"]]
     every = max(1, len(found["samples"]) // 10)
     samples = [(f"{s['requests']:,}", f"{s['bytes'] / 1e6:.1f}") for s in found["samples"][every - 1 :: every]]
     goal = _goal(f"memory grows by {GROWTH:.0%} at most", found["growth"] <= GROWTH, f"{found['growth']:+.1%}")
-    kind = ", the plain linear model" if query == "units=0" else ""
     return [
-        f"{found['requests']:,} requests in {found['seconds']:.0f} s from {MEMORY_CLIENTS} clients. Each sends a profile of "
-        f"{rows} to {rows + KINDS - 1} rows and {columns} columns, and asks for weights with `{query}`{kind}. "
-        "Other sizes aren't measured here.",
+        f"{found['requests']:,} requests in {found['seconds']:.0f} s from {MEMORY_CLIENTS} clients.",
         environment.markdown_table(["requests", "memory, MB"], samples),
         "memory: of the server and all its processes, resident; what they share counts for each",
         f"{goal} From {found['first'] / 1e6:.0f} MB after the first tenth, which fills caches and the allocators' pools, to "
