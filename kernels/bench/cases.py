@@ -28,6 +28,7 @@ class Case:
         held, stored: types of the operands and of the result.
         rank: of the factors; 0 for gram.
         compiled: timed beside torch.compile as well, which takes seconds to compile.
+        launched: a server launches it; the others show the kernels in other types and at other sizes of templates.
     """
 
     kernel: str
@@ -39,6 +40,7 @@ class Case:
     rank: int = 0
     compiled: bool = False
     shared: bool = False
+    launched: bool = False
 
     @property
     def types(self) -> str:
@@ -102,7 +104,7 @@ def _adapters(kernel: str) -> list[Case]:
     else:
         first = Case(kernel, "MiniLM LoRA", shapes.LORA_PRODUCTS, 1, "fp32", "fp32", shapes.LORA_RANK, shared=True)
     kinds = ("fp32",) if kernel == "emit" else shapes.LORA_STORED
-    return [replace(first, stored=stored, requests=n) for stored in kinds for n in shapes.REQUESTS[:2]]
+    return [replace(first, stored=stored, requests=n, launched=True) for stored in kinds for n in shapes.REQUESTS[:2]]
 
 
 def _weights(kernel: str) -> list[Case]:
@@ -126,7 +128,16 @@ def _sums() -> list[Case]:
     sizes = [(small, one), (small, many), *((large, n) for n in shapes.REQUESTS)]
     sizes += [(shapes.WIDE_TABLE, one), (shapes.WIDE_TABLE, many), (shapes.LONG_TABLE, one)]
     return [
-        Case("gram", f"{t.rows:,} x {t.columns}, {_units(t)}", t, n, "fp32", "fp64", compiled=(t, n) == (large, many))
+        Case(
+            "gram",
+            f"{t.rows:,} x {t.columns}, {_units(t)}",
+            t,
+            n,
+            "fp32",
+            "fp64",
+            compiled=(t, n) == (large, many),
+            launched=t != small,  # a draw has 640 units
+        )
         for t, n in sizes
     ]
 

@@ -14,7 +14,8 @@ from modelgpt_edge.kernels.bench.cases import KERNELS, Case, cases
 from modelgpt_edge.kernels.bench.contenders import baselines
 from modelgpt_edge.kernels.bench.work import Tables, draw
 from modelgpt_edge.kernels.launch import TYPES
-from modelgpt_edge.kernels.shapes import Layer, Table
+from modelgpt_edge.kernels.shapes import LORA_FACTORS, LORA_PRODUCTS, Layer, Table
+from modelgpt_edge.parameters.units import DRAW
 
 CPU = torch.device("cpu")
 LAYERS = (Layer(5, 7), Layer(7, 2), Layer(5, 7))
@@ -29,6 +30,17 @@ def test_every_row_is_unlike_the_others_and_of_a_real_template():
         tables = (*shapes.TABLES, shapes.WIDE_TABLE, shapes.LONG_TABLE)
         assert case.shape in (tables if case.kernel == "gram" else real)
     assert tuple(dict.fromkeys(case.kernel for case in cases())) == KERNELS
+
+
+def test_rows_that_a_server_launches_are_told_from_the_others():
+    launched = [case for case in cases() if case.launched]
+    assert {case.kernel for case in launched} == set(KERNELS)
+    for case in launched:
+        if isinstance(case.shape, Table):
+            assert case.shape.tanh + case.shape.leaf == DRAW.total
+        else:
+            assert case.layers in (LORA_FACTORS, LORA_PRODUCTS)
+    assert any(not case.launched for case in cases())
 
 
 @pytest.mark.parametrize("kernel", ["emit", "merge"])

@@ -26,7 +26,7 @@ from modelgpt_edge.kernels.shapes import Layer, Table
 
 ROOFS = Roofs(4e12, 8e14, 3e14)
 LAYERS = (Layer(1000, 1000),)
-FLOAT = Case("emit", "a <layer>", LAYERS, 1, "fp16", "fp16", 8)
+FLOAT = Case("emit", "a <layer>", LAYERS, 1, "fp16", "fp16", 8, launched=True)
 CODES = Case("emit", "a <layer>", LAYERS, 100, "fp16", "i8", 8)
 MERGED = Case("merge", "a <layer>", LAYERS, 100, "fp16", "fp16", 8)
 MODELS = [Served(260, 7200, 6.0, 64, 16), Served(640, 12000, 5.0, 64, 16)]
@@ -106,6 +106,9 @@ def test_tables_hide_nothing(report):
     assert made["Summary"].rows[2] == ["the worst row's ratio", ">= 0.95", "0.90, not met"]
     assert f"emit: geometric mean 1.34; the worst row {CODES.name}, 0.90 of bmm" in made["Summary"].remarks
     assert made["Summary"].rows[6][1:] == [">= 1,000", "1,200"]
+    assert "a server launches LoRA for MiniLM and draws of 640 units: geometric mean 2.00;" in made["Summary"].remarks[-1]
+        made["Summary"].remarks[-1].startswith("a server launches LoRA for MiniLM and draws of 640 units: geometric mean 2.00;")
+    )
     assert made["Models"].rows[0] == ["256 rows x 16 columns, 260 units distilled", "1,200", "64", "16"]
     assert made["Roofs"].rows[0] == ["device copy, TB/s", "4", "4.8"]
     lines = dict(header(report))
