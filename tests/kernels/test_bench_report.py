@@ -107,8 +107,6 @@ def test_tables_hide_nothing(report):
     assert f"emit: geometric mean 1.34; the worst row {CODES.name}, 0.90 of bmm" in made["Summary"].remarks
     assert made["Summary"].rows[6][1:] == [">= 1,000", "1,200"]
     assert "a server launches LoRA for MiniLM and draws of 640 units: geometric mean 2.00;" in made["Summary"].remarks[-1]
-        made["Summary"].remarks[-1].startswith("a server launches LoRA for MiniLM and draws of 640 units: geometric mean 2.00;")
-    )
     assert made["Models"].rows[0] == ["256 rows x 16 columns, 260 units distilled", "1,200", "64", "16"]
     assert made["Roofs"].rows[0] == ["device copy, TB/s", "4", "4.8"]
     lines = dict(header(report))
