@@ -20,7 +20,7 @@ def test_without_a_gpu_it_checks_and_compiles(cli, tmp_path):
     assert [c["fault"] for c in told["checks"]] == [""]
     assert told["checks"][0]["sqnr_db"] > 100
     found = {(r["kernel"], r["cc"], r["configuration"], r["aligned"]) for r in told["resources"]}
-    assert len(found) == len(told["resources"]) == 16
+    assert len(found) == len(told["resources"]) == 24
     assert {r["cc"] for r in told["resources"]} == {80, 87, 90, 100}
     assert all(r["registers"] > 0 and r["spills"] == 0 and r["shared_bytes"] > 0 for r in told["resources"])
     assert told["rows"] == []
