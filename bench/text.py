@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     units, reasons = plan(readable, shots, options.seeds, chosen, slow_shots, slow_seeds)
     every, _ = plan(readable, shots, options.seeds, chosen, shots, options.seeds)
     done = finished(environment.read_jsonl(options.out), settings)
-    todo = left_to_run(units, done, chosen, options.again)
+    todo = [] if options.page_only else left_to_run(units, done, chosen, options.again)
     run_all(todo, one, settings, settings.threads, options.out, _line, _set_up)
     kept = finished(environment.read_jsonl(options.out), settings)
     rows = [kept[unit] for unit in every if unit in kept]  # what an earlier run had time for is told as well
     unrun += _limits(chosen, every, kept)
-    reasons |= {(u.set, u.shots, u.contender): "failed" for u in units}
+    reasons |= {(u.set, u.shots, u.contender): "failed" for u in ([] if options.page_only else units)}
     result = environment.result("text", ["modelgpt-edge"], {"settings": asdict(settings), "not_run": unrun, "rows": rows})
     page = write_page(rows, readable, chosen, options.seeds, result, unrun, reasons)
     environment.publish(result, page, options.json, options.table)
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tuning-rows", type=int, default=usual.tuning_rows, help="rows that fine-tuning sees, epochs counted (default 6000)"
     )
     parser.add_argument("--again", type=several, default=[], help="contenders to run afresh even where results are there")
+    parser.add_argument("--page-only", action="store_true", help="run nothing: report what is kept")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FILE.jsonl", help="where results are kept, and resumed from")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write this run's results in one here")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="write the report here")

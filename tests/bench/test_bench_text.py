@@ -275,6 +275,9 @@ def test_a_run_resumes_and_its_scores_are_those_of_the_product(tmp_path, capfd):
 
     again, second = run(tmp_path, "--shots", "0,4", "--contenders", "ours,frozen,tfidf")
     assert again == rows
+    kept, third = run(tmp_path, "--shots", "0,4,8", "--contenders", "ours,frozen,tfidf", "--page-only")
+    assert kept == rows, "nothing was run"
+    assert "| 0 | 4 |" in third
     assert second.split("\n\n", 2)[2] == page.split("\n\n", 2)[2]
     assert "4 units, 4 of them done already" in capfd.readouterr().err
 
