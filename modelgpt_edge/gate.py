@@ -90,7 +90,7 @@ class Hop:
         """One friendly line: matched, or by how much not.
 
         Args:
-            unit: what was compared, a row or a picture.
+            unit: what was compared: a row, a text or a picture.
         """
         if self.bad:
             return f"{self.name}: {self.bad} outputs are NaN or infinite"

@@ -41,7 +41,7 @@ def command(package: str, variant: str | None, as_json: bool) -> None:
     if variant is not None and found[0].error is not None:
         raise found[0].error
     files = len(opened.manifest.files)
-    unit = "picture" if opened.manifest.requirement.modality == "image" else "row"
+    unit = {"image": "picture", "text": "text"}.get(opened.manifest.requirement.modality, "row")
     hops = [v.hop for v in found if v.hop is not None]
     if as_json:
         print_json(
