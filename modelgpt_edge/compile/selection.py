@@ -66,9 +66,8 @@ def _cheapest(good: list[Candidate]) -> Candidate:
     best = min(able, key=lambda f: f.cost or 0, default=good[0])
     if fp32 is None or (best.cost or 0) < CHEAPER * (fp32.cost or 0):
         return best
-    small = min(able, key=lambda f: f.bytes)
-    level = CHEAPER * (small.cost or 0) <= (fp32.cost or 0)
-    return small if level and fp32.bytes - small.bytes >= LIGHTER else fp32
+    level = [f for f in able if CHEAPER * (f.cost or 0) <= (fp32.cost or 0) and fp32.bytes - f.bytes >= LIGHTER]
+    return min(level, key=lambda f: f.bytes, default=fp32)
 
 
 def _lightest(good: list[Candidate]) -> Candidate | None:

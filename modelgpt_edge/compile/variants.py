@@ -36,6 +36,7 @@ def compile_target(
     Args:
         wanted: backends asked for by name; empty for those that a build uses unasked.
         flash_bytes: what the device has for it; a form whose compiler found it larger isn't run, for none of it will be kept.
+            Not even fp32, whose numbers are held against the reference in the package's own graph.
 
     Raises:
         TargetUnavailableError: a backend asked for, or every one that there is, has no toolchain here.

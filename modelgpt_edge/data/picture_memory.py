@@ -126,7 +126,7 @@ def _several(source: object, where: str, wanted: str) -> Sequence[Any] | NDArray
     picture's channels, InputError. Other things than pictures: InputError with the cure `wanted`.
     """
     if isinstance(source, np.ndarray) and source.dtype != object:
-        one = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in _CHANNELS)
+        one = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, *_CHANNELS))
         if source.ndim == 3 and not one and source.shape[0] in _CHANNELS:
             cure = "Move the channels to the end: array.transpose(1, 2, 0). Of grey pictures give array[..., None]."
             what = "this may be one picture with its channels first, or several grey ones"

@@ -46,7 +46,7 @@ def open_pictures(source: object, label: str | None = None, picture: str | None 
     if isinstance(source, bytes) and is_zip(source):
         return open_picture_zip(source, labelled)
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(Path(os.fsdecode(source)).expanduser(), label, picture, labelled)
+        return _open_path(Path(os.path.expanduser(os.fsdecode(source))), label, picture, labelled)
     if _is_table(source):
         return open_picture_table(open_source(source), Path(), label, picture, labelled)
     return open_picture_memory(source, labelled)
@@ -63,7 +63,7 @@ def looks_like_pictures(source: object, *, follow: bool = True) -> bool:
     """
     try:
         if isinstance(source, (str, os.PathLike)):
-            return _path_looks(Path(os.fsdecode(source)).expanduser(), follow)
+            return _path_looks(Path(os.path.expanduser(os.fsdecode(source))), follow)
         if _is_table(source):
             return _table_looks(open_source(source), Path() if follow else None)
     except (ModelgptEdgeError, OSError, ValueError):  # whoever reads it says what is wrong
@@ -79,7 +79,7 @@ def looks_like_pictures(source: object, *, follow: bool = True) -> bool:
 def is_table_of_pictures(source: object) -> bool:
     """Whether a source of pictures is a table that lists them: its classes are a column, which has a name."""
     if isinstance(source, (str, os.PathLike)):
-        path = Path(os.fsdecode(source)).expanduser()
+        path = Path(os.path.expanduser(os.fsdecode(source)))
         return not _is_folder(path) and _zip_of(path)[0] is None
     return _is_table(source)
 

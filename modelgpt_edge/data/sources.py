@@ -33,7 +33,7 @@ def open_source(data: object, names: Sequence[str] | None = None) -> Source:
         return data
     if not isinstance(data, (str, os.PathLike)):
         return open_memory(data, names)
-    path = Path(os.fsdecode(data)).expanduser()
+    path = Path(os.path.expanduser(os.fsdecode(data)))
     _check_file(path)
     with open_bytes(path, unpack=False) as file:
         magic = file.read(4)

@@ -191,7 +191,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        error = _unfit(request, first["loc"][-1], first)
+        error = _unfit(request, str(first["loc"][1]), first)
     elif isinstance(error, HTTPException):
         headers |= error.headers or {}  # which methods there are instead
         error = _no_route(request, error)

@@ -5,6 +5,7 @@ Running out of memory alone is raised: whoever launched the job may try it again
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,8 +44,8 @@ from modelgpt_edge.server.memory import says_short
 from modelgpt_edge.server.steps import Begin, Finish, Packed
 
 Tell = Callable[[str, float], None]
-# What is told of a table goes in a header, which may not be long.
-MOST_NOTES, LONGEST_NOTE = 10, 200
+# What is told of a table goes in a header: bytes of its notes at most, for proxies take no long ones.
+MOST_NOTED = 2000
 # Bytes of a template's manifest: as JSON unpacks in memory, twenty times as many are taken.
 MOST_MANIFEST = 8 << 20
 
@@ -152,11 +153,21 @@ def _rows(job: RowsJob) -> tuple[Child | Begun, dict[str, Any]]:
         raise InputError("these rows are texts", where="modality", seen="table", cure="Say modality=text.") from error
     table = open_table(source, facts, requirement.schema)
     told = {"label": requirement.schema.label.name, "kind": requirement.schema.kind, "rows": table.rows}
-    told["notes"] = [note[:LONGEST_NOTE] for note in (*facts.notes, *requirement.notes, *table.notes)[:MOST_NOTES]]
+    told["notes"] = _in_header((*facts.notes, *requirement.notes, *table.notes))
     if job.score:
         generated = generate(table, units, job.draws, job.seed, workers=1, generator=None if any(units) else "linear")
         return generated.child, {**told, "generator": generated.generator, "score": asdict(generated.scores.child)}
     return begin_child(table, units, job.draws, job.seed, "floor" if any(units) else "linear"), told
+
+
+def _in_header(notes: Sequence[str]) -> list[str]:
+    """The first notes, as many as a header holds as JSON."""
+    kept: list[str] = []
+    for note in notes:
+        if len(json.dumps([*kept, note])) > MOST_NOTED:
+            break
+        kept.append(note)
+    return kept
 
 
 def _profile(job: ProfileJob) -> Begun:

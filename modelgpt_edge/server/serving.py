@@ -85,8 +85,8 @@ def _run(settings: Settings, emitter: Emitter | None, listening: socket.socket, 
         lifespan="on",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        # What was accepted is finished, but an upload that trickles can't hold the end up for longer than a build may take.
-        timeout_graceful_shutdown=math.ceil(settings.build_timeout),
+        # What was accepted is finished, builds that wait for one another included; trickling uploads can't hold it up longer.
+        timeout_graceful_shutdown=math.ceil(settings.build_timeout * settings.builds),
     )
     server = _Server(config)
     server.said = said + "\n"

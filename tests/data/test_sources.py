@@ -221,6 +221,11 @@ def test_paths_that_are_refused(tmp_path: Path) -> None:
         open_source("a\0b")
 
 
+def test_the_home_of_nobody_is_a_folder_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="its folder does not exist"):
+        open_source("~nobody-of-that-name/rows.csv")
+
+
 def test_json_lines(tmp_path: Path) -> None:
     rows = [{"age": 41, "ok": True, "note": None}, {"age": 52.0, "ok": False, "late": "é"}]
     expected = {"age": ["41", "52"], "ok": ["true", "false"], "note": ["", ""], "late": ["", "é"]}

@@ -74,6 +74,8 @@ def test_pictures_alone_are_for_predicting(tmp_path):
     assert levels(np.full((5, 8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]] * 5
     assert levels(np.full((8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]]
     assert levels(np.full((1, 8, 8), 7, np.uint8), labelled=False) == [[7, 7, 7]], "one, whichever axis is meant"
+    assert levels(np.full((8, 8, 1), 7, np.uint8), labelled=False) == [[7, 7, 7]]
+    assert levels({"grey": np.full((8, 8, 1), 7, np.uint8), "blue": [BLUE]}) == [[7, 7, 7], [0, 0, 255]]
     file = io.BytesIO((tmp_path / "red.png").read_bytes())
     assert levels([file], labelled=False) == [red]
 
