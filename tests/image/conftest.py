@@ -77,6 +77,23 @@ def write_pictures() -> Callable[[Path, int, int], Path]:
     return write
 
 
+@pytest.fixture
+def pictures(write_pictures, tmp_path) -> Path:
+    """Class folders of six pictures each."""
+    return write_pictures(tmp_path / "pictures", 6)
+
+
+@pytest.fixture
+def build_small(cli, small_file, tmp_path):
+    """Runs `build` on a small backbone, into m.edge."""
+
+    def run(*options):
+        asked = ("--task", "tell the colour of a picture", "--encoder", small_file, "--out", tmp_path / "m.edge")
+        return cli("build", *asked, *options)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Chromium:
     """The browser, found to run."""

@@ -21,17 +21,8 @@ from tests.image.conftest import CLASSES, coloured
 
 
 @pytest.fixture
-def pictures(write_pictures, tmp_path):
-    return write_pictures(tmp_path / "pictures", 6)
-
-
-@pytest.fixture
-def build(cli, small_file, tmp_path):
-    def run(*options):
-        asked = ("--task", "tell the colour of a picture", "--encoder", small_file, "--out", tmp_path / "m.edge", "--json")
-        return cli("build", *asked, *options)
-
-    return run
+def build(build_small):
+    return lambda *options: build_small("--json", *options)
 
 
 def test_folders_make_a_checked_model_that_predicts(build, cli, pictures, write_pictures, tmp_path):

@@ -19,15 +19,9 @@ from tests.image.conftest import CLASSES, small_shape
 
 
 @pytest.fixture
-def pictures(write_pictures, tmp_path):
-    return write_pictures(tmp_path / "pictures", 6)
-
-
-@pytest.fixture
-def build(cli, small_file, tmp_path):
+def build(build_small):
     def run(*options):
-        asked = ("--task", "tell the colour of a picture", "--encoder", small_file, "--out", tmp_path / "m.edge")
-        ran = cli("build", *asked, *options)
+        ran = build_small(*options)
         assert ran.code == 0, ran.err
         return ran.out
 

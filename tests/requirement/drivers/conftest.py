@@ -16,10 +16,35 @@ from modelgpt_edge.data.profile import profile
 from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.drivers.openai import OpenAI
+from modelgpt_edge.requirement.drivers.own_words import Rows
+from modelgpt_edge.requirement.drivers.prompt import Question, ask_sentence, shown_rows
 from modelgpt_edge.requirement.drivers.write import write_with
 from modelgpt_edge.requirement.requirement import Requirement
+from modelgpt_edge.requirement.rules import write_requirement
 
+TASK = "tell whether customers walk away, under 5 ms on a jetson"
 Turn = Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model is asked about a table."""
+
+    task: str
+    question: Question
+    rows: Rows
+    requirement: Requirement
+
+
+@pytest.fixture
+def asked(customers) -> Asked:
+    """About customers who stay or leave; a cell of the table is somebody's plan."""
+    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
+    facts = profile(open_source(table), 0)
+    request = Request(TASK, table, "left")
+    requirement = write_requirement(request, facts)
+    question = ask_sentence(request, facts, requirement)
+    return Asked(request.task, question, shown_rows(request, facts, requirement), requirement)
 
 
 def completion(text: object) -> bytes:

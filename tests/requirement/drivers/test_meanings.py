@@ -7,15 +7,11 @@ import pytest
 
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import find_encoder
-from modelgpt_edge.data.profile import profile
-from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.request import Request
-from modelgpt_edge.requirement import rules
 from modelgpt_edge.requirement.drivers.meanings import Meanings, judge_meanings
-from modelgpt_edge.requirement.drivers.prompt import ask_sentence, shown_rows
+from modelgpt_edge.requirement.drivers.prompt import ask_sentence
 from modelgpt_edge.requirement.text_rules import write_text_requirement
 
-TASK = "tell whether customers walk away, under 5 ms on a jetson"
 GOOD = {"yes": "goes away", "no": "stays", "maybe": "left over"}
 BANK = "route bank support questions"
 BANK_MEANINGS = {
@@ -27,16 +23,11 @@ BANK_MEANINGS = {
 
 
 @pytest.fixture
-def judge(customers):
-    """Judges meanings of a table's classes "no" and "yes"; a cell of it is somebody's plan."""
-    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
-    facts = profile(open_source(table), 0)
-    request = Request(TASK, table, "left")
-    requirement = rules.write_requirement(request, facts)
-    question, rows = ask_sentence(request, facts, requirement), shown_rows(request, facts, requirement)
+def judge(asked):
+    """Judges meanings of a table's classes "no" and "yes"."""
 
-    def judged(claimed, asked=("no", "yes"), rows=rows):
-        return judge_meanings(claimed, list(asked), question, TASK, rows, requirement, None)
+    def judged(claimed, names=("no", "yes"), rows=asked.rows):
+        return judge_meanings(claimed, list(names), asked.question, asked.task, rows, asked.requirement, None)
 
     return judged
 
@@ -81,7 +72,7 @@ def test_they_count_for_all_classes_or_not_at_all(judge, claimed, why):
     assert (judged.taken, judged.untrue) == ({}, False)
     assert why in judged.why_not
     assert (judged.why_not == "") is (why == "")
-    assert judge(GOOD, asked=[]) == Meanings()
+    assert judge(GOOD, names=[]) == Meanings()
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,13 @@ from modelgpt_edge.data.sources import open_source
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement import rules
 from modelgpt_edge.requirement.drivers.own_words import why_not
-from modelgpt_edge.requirement.drivers.prompt import ask_sentence, shown_rows
-
-TASK = "tell whether customers walk away, under 5 ms on a jetson"
+from modelgpt_edge.requirement.drivers.prompt import ask_sentence
+from tests.requirement.drivers.conftest import TASK
 
 
 @pytest.fixture
-def judge(customers):
-    table = {**customers, "plan": ["Basic Plus for Alice Smith", "gold", "family", "student"] * 10}
-    facts = profile(open_source(table), 0)
-    request = Request(TASK, table, "left")
-    requirement = rules.write_requirement(request, facts)
-    question = ask_sentence(request, facts, requirement)
-    rows = shown_rows(request, facts, requirement)
-    return lambda sentence, untrue=(): why_not(sentence, question, TASK, rows, requirement, untrue)
+def judge(asked):
+    return lambda sentence, untrue=(): why_not(sentence, asked.question, asked.task, asked.rows, asked.requirement, untrue)
 
 
 @pytest.mark.parametrize(
