@@ -26,6 +26,11 @@ FOLDS = 5
 JUDGED = 2000
 # Few examples leave logits nearly as sure as is usual: the log of a factor over the usual one is a standard normal beforehand.
 PULL = 0.5
+# From so many examples of the median class on they do at all: where a class has but one, its held-out one tells of its name.
+CALIBRATING = 2
+# From so many classes on, logits of few examples are as sure as a menu says. Fewer are told less surely, by the root of their
+# number: two or three may overlap, and then a sure head errs dearly; where they don't, less sure words cost little.
+MANY_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Menu:
     """What is tried on embeddings of a kind.
 
     Attributes:
-        words_factor: of words alone, what turns cosines into logits; few_factor: the factor on logits of few examples.
+        words_factor: of words alone, what turns cosines into logits; few_factor: the factor on logits of few examples of many
+            classes.
         scale: of the prior; penalty: over the root of the classes' number.
         enough: from this many examples of the median class on, held-out likelihood chooses.
         tried, alone, unspoken: scales and penalties as multiples of those, the usual ones first: of examples with words, of
@@ -52,6 +58,10 @@ class Menu:
     def usual(self, classes: int) -> Strength:
         """How far examples move a head where there are too few to choose by."""
         return Strength(self.scale, self.penalty * float(np.sqrt(classes)))
+
+    def usual_factor(self, classes: int, spoken: bool) -> float:
+        """What logits of few examples are multiplied by; where words say nothing penalties are strong enough as they are."""
+        return self.few_factor * (min(1.0, float(np.sqrt(classes / MANY_CLASSES))) if spoken else 1.0)
 
 
 # Words say nothing of what two texts have in common, so pairs have no scale.
@@ -121,7 +131,8 @@ def judge(
     """
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
-    enough = float(np.median(counts[counts > 0])) >= menu.enough
+    typical = float(np.median(counts[counts > 0]))
+    enough, calibrating = typical >= menu.enough, typical >= CALIBRATING
     usual = menu.usual(prior.shape[1])
     families = {"floor": menu.tried, "linear": menu.alone} if spoken else {"linear": menu.unspoken}
     tried = {
@@ -148,16 +159,20 @@ def judge(
     else:  # nothing is left to learn from when the only example is held out
         logits = np.broadcast_to(said, (len(strengths), 1, prior.shape[1]))
         method = "words alone on the only example"
-    by_name = {"words": _calibrated(None, said, y, menu.words_factor)} if spoken and only is None else {}
+    by_name = {"words": _calibrated(None, said, y, calibrating, menu.words_factor)} if spoken and only is None else {}
+    few_factor = menu.usual_factor(prior.shape[1], spoken)
     for name, some in tried.items():
-        mine = [_calibrated(s, logits[strengths.index(s)], y, menu.few_factor) for s in some]
+        mine = [_calibrated(s, logits[strengths.index(s)], y, calibrating, few_factor) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)
     return Judgement(by_name, pick, y, method, enough)
 
 
-def _calibrated(strength: Strength | None, logits: Floats, labels: NDArray[np.int32], usual: float) -> Judged:
-    """Logits by the factor that makes them likeliest, held near the usual one by PULL; one example tells nothing of it."""
-    usually = logits * np.float32(usual)
-    factor = usual * temperature(usually, labels, strength=PULL) if len(labels) > 1 else usual
+def _calibrated(
+    strength: Strength | None, logits: Floats, labels: NDArray[np.int32], calibrating: bool, usual: float
+) -> Judged:
+    """Logits by the usual factor, or where examples can tell by the one that makes them likeliest, held near it by PULL."""
+    factor = usual
+    if calibrating:
+        factor *= temperature(logits * np.float32(usual), labels, strength=PULL)
     scaled = logits * np.float32(factor)
     return Judged(strength, factor, smoothed_loss(scaled, labels), scaled)
