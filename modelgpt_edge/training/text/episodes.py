@@ -78,8 +78,8 @@ class Episode:
 
 
 def draw_episode(sets: Sequence[Embedded], rng: np.random.Generator) -> Episode:
-    """An episode from one of the sets, each in proportion to its classes."""
-    sizes = np.array([len(one.names) for one in sets], np.float64)
+    """An episode from one of the sets, each in proportion to the root of the number of its classes."""
+    sizes = np.sqrt([len(one.names) for one in sets])
     chosen = sets[int(rng.choice(len(sets), p=sizes / sizes.sum()))]
     classes = _draw_classes(chosen, rng)
     shots = min(int(rng.choice(SHOTS)), SUPPORT // len(classes))

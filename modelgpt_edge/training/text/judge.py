@@ -22,12 +22,12 @@ from modelgpt_edge.parameters.text.prior import word_prior
 from modelgpt_edge.training.text.tasks import TextTask
 
 # Examples of a class, draws of them, and the most texts that are asked.
-SHOTS, DRAWS, ASKED = (1, 8), 2, 256
+SHOTS, DRAWS, ASKED = (0, 1, 8), 2, 256
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Accuracy of the solved head on a task, mean over draws, by the plain and by the adapted encoder."""
+    """Accuracy of the solved head on a task, mean over draws, by the plain and by the adapted encoder; of names at 0 shots."""
 
     task: str
     classes: int
@@ -55,11 +55,14 @@ class _Draw:
     truth: NDArray[np.int32]
 
     def accuracy(self, encoder: TextEncoder, prior: Floats, embeddings: Floats) -> float:
-        """Share of the questions that the solved head gets right."""
+        """Share of the questions that the solved head gets right, or without examples the names."""
+        asked = encoder.embed(self.asked)
+        if not self.support:
+            return float(((asked @ prior).argmax(1) == self.truth).mean())
         examples = Examples.with_words(embeddings, self.labels, prior)
         with threadpool_limits(1, "blas"):
             head = examples.solve(prior, TEXTS.usual(len(self.task.classes)))
-        return float((head.logits(encoder.embed(self.asked)).argmax(1) == self.truth).mean())
+        return float((head.logits(asked).argmax(1) == self.truth).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,5 +101,5 @@ def _draw(task: TextTask, shots: int, rng: np.random.Generator) -> _Draw:
     support = [(text, k) for k, own in enumerate(task.texts) for text in rng.permutation(np.array(own, object))[:shots]]
     asked = [(text, k) for k, own in enumerate(task.asked) for text in own]
     asked = [asked[i] for i in rng.permutation(len(asked))[:ASKED]]
-    (texts, labels), (questions, truth) = (zip(*pairs) for pairs in (support, asked))
-    return _Draw(task, shots, list(texts), np.array(labels, np.int32), list(questions), np.array(truth, np.int32))
+    labels, truth = (np.array([k for _, k in pairs], np.int32) for pairs in (support, asked))
+    return _Draw(task, shots, [text for text, _ in support], labels, [text for text, _ in asked], truth)

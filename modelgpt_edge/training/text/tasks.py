@@ -1,7 +1,7 @@
 """Labelled texts to draw tasks from: which public sets, which of their classes are learnt from, and which are kept to judge by.
 
-A class is learnt from or judged by, never both: of sets of many classes, in sorted order, every other one is kept, and one set
-is kept whole. Of what is learnt from, the publisher's training part alone is read. A set of your own is a `TextTask` more.
+A class is learnt from or judged by, never both: of sets of many intents, in sorted order, every other one is kept, and some
+sets are kept whole. Of what is learnt from, the training part alone is read. A set of your own is a `TextTask` more.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from modelgpt_edge.errors import InputError
 
 FOLDER = "MODELGPT_EDGE_DATA"
 # Sets of which every other class is learnt from, beginning with the first: that half of CLINC150's is the one on which the
-# solved head's constants were chosen. Then those that are kept whole.
-HALVED, KEPT = ("clinc150", "banking77"), ("sst2",)
+# solved head's constants were chosen. Then those that are learnt whole and those that are kept whole; `collect.py` writes most.
+HALVED = ("clinc150", "banking77")
+LEARNT = ("topics", "kinds", "fortunes", "packages", "travellers", "tweets", "goods")
+KEPT = ("sst2", "news", "editorials")
 COLUMNS = ("text", "label", "split")
 
 
@@ -39,10 +41,10 @@ def read_tasks() -> tuple[list[TextTask], list[TextTask]]:
         InputError: there is none to learn from, or a file can't be read.
     """
     folder = os.environ.get(FOLDER)
-    found = {name: Path(folder or ".") / "text" / f"{name}.csv.gz" for name in (*HALVED, *KEPT)}
+    found = {name: Path(folder or ".") / "text" / f"{name}.csv.gz" for name in (*HALVED, *LEARNT, *KEPT)}
     there = {name: path for name, path in found.items() if folder and path.is_file()}
-    if not set(there) & set(HALVED):
-        cure = f"Set {FOLDER} to a folder that holds {' or '.join(f'text/{name}.csv.gz' for name in HALVED)}."
+    if not set(there) & {*HALVED, *LEARNT}:
+        cure = f"Set {FOLDER} to a folder that holds {' or '.join(f'text/{name}.csv.gz' for name in (*HALVED, *LEARNT))}."
         raise InputError("there are no texts to learn from", where=FOLDER, seen=folder, cure=cure)
     learnt, judged = [], []
     for name, path in there.items():
@@ -51,7 +53,10 @@ def read_tasks() -> tuple[list[TextTask], list[TextTask]]:
         if name in HALVED:
             learnt.append(_task(name, classes[::2], train))
             classes = classes[1::2]
-        judged.append(_task(name, classes, train, test))
+        if name in LEARNT:
+            learnt.append(_task(name, classes, train))
+        else:
+            judged.append(_task(name, classes, train, test))
     return learnt, judged
 
 
