@@ -221,11 +221,10 @@ def stated(requirement: Requirement) -> dict[str, Any]:
 def by_parts(request: Request, facts: Profile) -> dict[str, Any]:
     """What the rules read from the request's words where they refuse its table, such as for free text alone."""
     from modelgpt_edge.errors import InputError
-    from modelgpt_edge.requirement.devices import find_devices
+    from modelgpt_edge.requirement.devices import DEFAULT_TARGET, find_devices
     from modelgpt_edge.requirement.kind import find_kind
     from modelgpt_edge.requirement.label import find_label
     from modelgpt_edge.requirement.limits import read_limits
-    from modelgpt_edge.requirement.rules import DEFAULT_TARGET
 
     label = find_label(None, request.task, facts.columns).profile
     try:

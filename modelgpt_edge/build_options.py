@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from numbers import Real
 
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.emissions import GENERATORS
 
 # Thirty years: what is more was meant as something else.
 MOST_SECONDS = 1e9
@@ -23,7 +22,7 @@ def check_options(seed: int, draws: int, finetune: float) -> None:
         raise InputError("this is no time to fine-tune for", where="--finetune", seen=finetune, cure=cure)
 
 
-def check_generator(generator: str | None, known: Sequence[str] = GENERATORS) -> None:
+def check_generator(generator: str | None, known: Sequence[str]) -> None:
     """InputError where there is no such generator."""
     if generator is not None and generator not in known:
         cure = f"Give {', '.join(known[:-1])} or {known[-1]}, or leave it to the guard."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from modelgpt_edge.compile.package import write_package
 from modelgpt_edge.data.picture_reading import Progress
 from modelgpt_edge.data.picture_sets import PictureSet, open_pictures
 from modelgpt_edge.manifest import Manifest
-from modelgpt_edge.parameters.image.generate import GENERATORS, PicturesGenerated
-from modelgpt_edge.picture_making import Given, Job, judge_made, take_first_that_fits
+from modelgpt_edge.parameters.image.generate import GENERATORS, PICTURES, PicturesGenerated
+from modelgpt_edge.picture_making import Given, Job, take_first_that_fits
 from modelgpt_edge.picture_names import read_names
 from modelgpt_edge.picture_templates import find_templates
 from modelgpt_edge.report import text_report
@@ -51,21 +51,22 @@ def build_pictures(
         if target.sm is not None:
             require_toolchain(target, usable)  # told before any work
     without = [name for name in classes if name not in known]
+    leaning = _leaning(request.generator, classes, {} if found is None else found.counts)
     given = _given(request, found, classes)
     choice = find_templates(request.encoder, request.size, without, targets, limits)
     with ThreadPoolExecutor(1) as aside:
         # A network of their own reads names; pictures are read and embedded meanwhile.
-        names = aside.submit(read_names, choice.templates[0], requirement, without)
+        names = aside.submit(read_names, choice.templates[0], requirement, without, leaning)
         job = Job(request, requirement, targets, backends, given, names, progress)
         taken = take_first_that_fits(job, choice)
-    made, compiled = taken.made, taken.compiled
-    generated, sheet, judged = judge_made(job, made)
+    made, compiled, generated = taken.made, taken.compiled, taken.scored.generated
     why = [choice.why] if choice.why else []
-    notes = [*requirement.notes, *why, *made.notes, *taken.notes, *judged, *compiled.notes, *_remarks(generated, classes)]
+    told = [*requirement.notes, *why, *made.notes, *taken.notes, *taken.scored.notes]
+    notes = [*told, *compiled.notes, *_remarks(generated, classes)]
     progress("writing", 0)
     chosen_by = "user" if request.generator is not None else "guard" if len(made.labels) else "words"
     manifest = describe_pictures(requirement, made.template, taken.weighed, generated, compiled, request.seed, chosen_by)
-    write_package(place, picture_package_files(manifest, generated, compiled, sheet, notes), force)
+    write_package(place, picture_package_files(manifest, generated, compiled, taken.scored.sheet, notes), force)
     report = text_report(place, manifest, compiled, generated.seconds, tuple(notes), time.perf_counter() - start)
     return manifest, report
 
@@ -78,6 +79,13 @@ def _given(request: Request, found: PictureSet | None, classes: Sequence[str]) -
     if request.unlabelled is not None:
         unlabelled = open_pictures(request.unlabelled, labelled=False)
     return Given(found, test, unlabelled)
+
+
+def _leaning(generator: str | None, classes: Sequence[str], counts: Mapping[str, int]) -> list[str]:
+    """Classes whose names count: with pictures enough, held-out ones tell how far a name is to be trusted."""
+    if generator == "linear":
+        return []
+    return [name for name in classes if generator == "words" or counts.get(name, 0) < PICTURES.enough]
 
 
 def _remarks(generated: PicturesGenerated, classes: Sequence[str]) -> list[str]:

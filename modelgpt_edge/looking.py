@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelgpt_edge.data.picture_sets import PictureSet, is_table_of_pictures, looks_like_pictures, open_pictures
-from modelgpt_edge.data.profile import Profile, profile
-from modelgpt_edge.data.sources import Source, open_source
 from modelgpt_edge.errors import InputError, nearest
 from modelgpt_edge.request import DRAWS, Request
 from modelgpt_edge.requirement.drivers.opening import RULES
 from modelgpt_edge.requirement.image_rules import speaks_of_pictures
 from modelgpt_edge.requirement.picture_classes import check_picture_classes
-from modelgpt_edge.requirement.text_columns import TextColumns, find_texts, no_labels, only_texts
+
+if TYPE_CHECKING:
+    from modelgpt_edge.data.profile import Profile
+    from modelgpt_edge.data.sources import Source
+    from modelgpt_edge.requirement.text_columns import TextColumns
 
 MODALITIES = ("table", "text", "image")
 
@@ -68,6 +71,10 @@ def look(request: Request) -> Looked:
             cure = "Give --data FILE, or leave it out."
             raise InputError("this option is about data, and there is none", where=idle, seen=asked[idle], cure=cure)
         return Looked(None, None, None, "text")
+    from modelgpt_edge.data.profile import profile
+    from modelgpt_edge.data.sources import open_source
+    from modelgpt_edge.requirement.text_columns import find_texts, no_labels, only_texts
+
     source = open_source(request.data)
     facts = profile(source, request.seed)
     texts = find_texts(request.texts, request.label, request.task, facts)

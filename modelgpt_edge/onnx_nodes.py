@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17  # what TensorRT 10.3 (JetPack 6.2) parses, and the newest operator used needs
 ML_OPSET = 3
+# Constants of so many bytes may be kept apart from a graph's own.
+LARGE = 1 << 10
 IR_VERSION = 8
 ELEMENT = {
     "float32": TensorProto.FLOAT,
@@ -26,10 +30,15 @@ class Graph:
 
     name: str
     _nodes: list[onnx.NodeProto] = field(default_factory=list)
-    _constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    _constants: dict[str, onnx.TensorProto | NDArray[Any]] = field(default_factory=dict)
     _inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+
+    @property
+    def nodes(self) -> Sequence[onnx.NodeProto]:
+        """Those that there are, in order of use."""
+        return tuple(self._nodes)
 
     def input(self, name: str, element: str, *columns: int | str) -> str:
         """Declare an input [N, *columns]; a name stands for a size that varies."""
@@ -37,7 +46,7 @@ class Graph:
         self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", *columns]))
         return name
 
-    def output(self, value: str, name: str, element: str, *columns: int) -> None:
+    def output(self, value: str, name: str, element: str, *columns: int | str) -> None:
         """Declare `value` as the output `name`, [N, *columns]; under another name where an input is called so."""
         name = self._unique(name)
         self._nodes.append(helper.make_node("Identity", [value], [name], name=f"out_{name}"))
@@ -46,13 +55,13 @@ class Graph:
     def constant(self, name: str, array: Any) -> str:
         """Store an array under a name of its own; the name is returned."""
         unique = self._unique(name)
-        self._constants[unique] = numpy_helper.from_array(np.ascontiguousarray(array), unique)
+        self._constants[unique] = np.ascontiguousarray(array)
         return unique
 
     def scalar(self, name: str, number: np.generic) -> str:
         """Store one number, without an axis: what steps of a whole tensor must be, which ONNX Runtime for pages insists on."""
         unique = self._unique(name)
-        self._constants[unique] = numpy_helper.from_array(np.asarray(number), unique)
+        self._constants[unique] = np.asarray(number)
         return unique
 
     def add(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
@@ -82,16 +91,24 @@ class Graph:
 
     def model(self, producer_version: str) -> onnx.ModelProto:
         """The finished model, checked."""
-        model = self._made(producer_version)
+        model = self._made(producer_version, {})
         onnx.checker.check_model(model)
         return model
 
-    def content(self) -> bytes:
-        """The same as bytes for a session here, unchecked: that takes as long as opening it, and ONNX Runtime checks too."""
-        return self._made("").SerializeToString()
+    def apart(self) -> tuple[bytes, dict[str, NDArray[Any]]]:
+        """The same for a session here: bytes without the data of large constants, and those by their names.
 
-    def _made(self, producer_version: str) -> onnx.ModelProto:
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()))
+        The bytes are unchecked: that takes as long as opening them, and ONNX Runtime checks too.
+        """
+        arrays = {name: held for name, held in self._constants.items() if isinstance(held, np.ndarray)}
+        large = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu" and array.nbytes >= LARGE}
+        return self._made("", large).SerializeToString(), large
+
+    def _made(self, producer_version: str, apart: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
+        constants = [
+            _elsewhere(name, apart[name]) if name in apart else _tensor(name, held) for name, held in self._constants.items()
+        ]
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="modelgpt-edge", producer_version=producer_version
@@ -104,3 +121,15 @@ class Graph:
             name = f"{base}_{count}"
         self._names.add(name)
         return name
+
+
+def _tensor(name: str, held: onnx.TensorProto | NDArray[Any]) -> onnx.TensorProto:
+    return held if isinstance(held, onnx.TensorProto) else numpy_helper.from_array(held, name)
+
+
+def _elsewhere(name: str, array: NDArray[Any]) -> onnx.TensorProto:
+    """A constant that says what it is like, and that its data is given when the graph is opened."""
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    tensor = TensorProto(name=name, data_type=kind, dims=array.shape, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=name)
+    return tensor

@@ -1,4 +1,4 @@
-"""From an understood task of pictures to a model that fits: templates weighed, heads made on them, compiled, and scored.
+"""From an understood task of pictures to a model that fits: templates weighed, heads made on them, scored, and compiled.
 
 What was asked for is read elsewhere, before, and nothing is written here.
 """
@@ -84,15 +84,31 @@ class Made:
 
 
 @dataclass(frozen=True, eq=False)
+class Scored:
+    """A model with the score that is told of it.
+
+    Attributes:
+        generated: scored on the user's test pictures where there are some.
+        sheet: a contact sheet (PNG) of what was scored; None where there is no picture to show.
+        notes: what the user should know of the test pictures.
+    """
+
+    generated: PicturesGenerated
+    sheet: bytes | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Taken:
     """The model that fits.
 
     Attributes:
         weighed: of each template that held-out pictures were asked of, its mean log loss on them.
-        notes: why this template and no other; those on what it was made from are its own.
+        notes: why this template and no other; those on what it was made from and scored on are of `made` and `scored`.
     """
 
     made: Made
+    scored: Scored
     compiled: Compiled
     weighed: tuple[tuple[PictureTemplate, float], ...]
     notes: tuple[str, ...]
@@ -114,12 +130,12 @@ def take_first_that_fits(job: Job, choice: Choice) -> Taken:
     for template in templates[:-1]:
         made = ready.get(template) or make_head(job, template)
         try:
-            return Taken(made, _compile(job, made), weighed, (*notes, *([why] if why else [])))
+            return _finish(job, made, weighed, (*notes, *([why] if why else [])))
         except BudgetError as error:
             notes.append(f"{called(template)} doesn't fit ({error.reason}): a smaller one is taken.")
             why = ""
     made = ready.get(templates[-1]) or make_head(job, templates[-1])
-    return Taken(made, _compile(job, made), weighed, (*notes, *([why] if why else [])))
+    return _finish(job, made, weighed, (*notes, *([why] if why else [])))
 
 
 def make_head(job: Job, template: PictureTemplate) -> Made:
@@ -153,11 +169,8 @@ def make_head(job: Job, template: PictureTemplate) -> Made:
     return Made(template, pictures, channels, labels, generated, tuple(notes))
 
 
-def judge_made(job: Job, made: Made) -> tuple[PicturesGenerated, bytes | None, tuple[str, ...]]:
-    """The model with its score, of the user's test pictures where there are some; a contact sheet of what was scored; notes.
-
-    The sheet is a PNG; None where there is no picture to show.
-    """
+def score_made(job: Job, made: Made) -> Scored:
+    """The model with its score; InputError where too many test pictures can't be read."""
     classes, generated = job.requirement.schema.classes, made.generated
     pictures = made.pictures[generated.places]
     notes: list[str] = []
@@ -166,7 +179,13 @@ def judge_made(job: Job, made: Made) -> tuple[PicturesGenerated, bytes | None, t
         notes += _of("test pictures", test.notes)
         channels = made.template.channels(test.pictures, progress=job.embedding)
         pictures, generated = test.pictures, scored(generated, channels, test.labels, "the test pictures")
-    return generated, _sheet(pictures, generated, classes), tuple(notes)
+    return Scored(generated, _sheet(pictures, generated, classes), tuple(notes))
+
+
+def _finish(job: Job, made: Made, weighed: tuple[tuple[PictureTemplate, float], ...], notes: tuple[str, ...]) -> Taken:
+    """A head scored, then compiled: test pictures that can't be read are told before anything is compiled."""
+    told = score_made(job, made)
+    return Taken(made, told, _compile(job, made), weighed, notes)
 
 
 def _compile(job: Job, made: Made) -> Compiled:

@@ -1,4 +1,4 @@
-"""What the names of a model's classes say of pictures, and whether they tell the classes apart.
+"""What the names of a model's classes say of pictures, how much that is, and whether they tell the classes apart.
 
 A class that has no picture is served by its name alone, so such a name must say something, and something of its own.
 """
@@ -12,7 +12,15 @@ from importlib.util import find_spec
 from modelgpt_edge.architecture.image.template import PictureTemplate
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.image.prior import SAME, ImagenetNames, alike, directions, picture_guesses
+from modelgpt_edge.parameters.image.prior import (
+    SAME,
+    ImagenetNames,
+    alike,
+    directions,
+    embed_classes,
+    picture_guesses,
+    saying_little,
+)
 from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.wording import shown, spoken
 
@@ -33,11 +41,12 @@ class Spoken:
     notes: tuple[str, ...] = ()
 
 
-def read_names(template: PictureTemplate, requirement: Requirement, without: Sequence[str]) -> Spoken:
+def read_names(template: PictureTemplate, requirement: Requirement, without: Sequence[str], leaning: Sequence[str]) -> Spoken:
     """What the classes' names say to a template.
 
     Args:
         without: classes that have no picture.
+        leaning: classes that lean on their names, those without a picture among them: a note tells which say little.
 
     Raises:
         InputError: what the name of such a class says isn't known, or is what another's says.
@@ -53,7 +62,8 @@ def read_names(template: PictureTemplate, requirement: Requirement, without: Seq
     if encoder.files.sha256 != names.encoder_sha256:
         return _unknown("the sentence encoder is another than ImageNet's names were read by", _INSTALL, without)
     classes = requirement.schema.classes
-    guessed = picture_guesses(names, encoder, classes, requirement.meanings, template.classifier)
+    said = embed_classes(encoder, classes, requirement.meanings)
+    guessed = picture_guesses(names, said, template.classifier)
     same = alike(guessed, classes, SAME)
     lost = next((pair for pair in same if set(pair) & set(without)), None)
     if lost is not None:
@@ -62,7 +72,8 @@ def read_names(template: PictureTemplate, requirement: Requirement, without: Seq
         raise InputError(what, where="--classes", seen=", ".join(lost), cure=cure)
     prior = directions(guessed)
     near = [pair for pair in alike(guessed, classes) if pair not in same]
-    notes = (*_told(same, "say the same"), *_told(near, "say nearly the same"))
+    little = [name for name in saying_little(names, said, classes) if name in set(leaning)]
+    notes = (*_told(same, "say the same"), *_told(near, "say nearly the same"), *_told_little(little))
     return Spoken(prior if prior.any() else None, notes)
 
 
@@ -85,3 +96,12 @@ def _told(pairs: Sequence[tuple[str, str]], how: str) -> tuple[str, ...]:
     few = "; ".join(spoken([shown(one), shown(other)]) for one, other in pairs[:_SHOWN])
     more = f"; and {len(pairs) - _SHOWN:,} more pairs" if len(pairs) > _SHOWN else ""
     return (f"Names that {how} to the encoder: {few}{more}. Tell them apart by --class 'NAME: MEANING'.",)
+
+
+def _told_little(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    few = [shown(name) for name in names[:_SHOWN]]
+    told = spoken(few) if len(few) == len(names) else f"{', '.join(few)} and {len(names) - _SHOWN:,} more"
+    cure = "Say in English what they look like by --class 'NAME: MEANING', or give pictures of them by --data."
+    return (f"Names that say little of pictures: {told} (nothing that the backbone learnt is called alike). {cure}",)

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from modelgpt_edge.build_options import check_generator, check_options
 from modelgpt_edge.compile.package import check_place
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.frontier import Point, make_frontier
 from modelgpt_edge.limits import NO_LIMITS, Limits
 from modelgpt_edge.looking import look
 from modelgpt_edge.manifest import Manifest
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.classes_asked import check_classes
-from modelgpt_edge.table_pipeline import Understood, build_table, understand
 from modelgpt_edge.targets.backends import backends_of
 from modelgpt_edge.targets.registry import find_target
 
 if TYPE_CHECKING:
+    from modelgpt_edge.frontier import Point
     from modelgpt_edge.runtime.model import Model
+    from modelgpt_edge.table_pipeline import Understood
 
 Progress = Callable[[str, float], None]
 
@@ -153,7 +153,10 @@ def build(
 
         manifest, report = build_texts(request, looked.texts, looked.profile, place, backends, force, progress)
         return Built(place, manifest, report)
-    check_generator(generator)
+    from modelgpt_edge.parameters.emissions import GENERATORS
+    from modelgpt_edge.table_pipeline import build_table, understand
+
+    check_generator(generator, GENERATORS)
     manifest, report = build_table(request, understand(request, looked), place, backends, float(finetune), force, progress)
     return Built(place, manifest, report)
 
@@ -175,6 +178,9 @@ def plan(
 
     Args and errors are those of `build`; sizes that don't fit are told, not raised.
     """
+    from modelgpt_edge.frontier import make_frontier
+    from modelgpt_edge.table_pipeline import understand
+
     check_options(0, draws, 0)
     request = Request(
         task=task,

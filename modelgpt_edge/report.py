@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.finetuning import finetuning_note
-from modelgpt_edge.frontier import Point
 from modelgpt_edge.manifest import Manifest
-from modelgpt_edge.parameters.generate import Generated
 from modelgpt_edge.requirement.requirement import Requirement
+
+if TYPE_CHECKING:
+    from modelgpt_edge.frontier import Point
+    from modelgpt_edge.parameters.generate import Generated
 
 
 def build_report(

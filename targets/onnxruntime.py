@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import PackageError, TargetUnavailableError
@@ -57,21 +58,31 @@ def import_library() -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def open_session(model: bytes | str, threads: int = 1, fuse_quantised: bool = True) -> Any:
+def open_session(
+    model: bytes | str, threads: int = 1, fuse_quantised: bool = True, apart: Mapping[str, NDArray[Any]] | None = None
+) -> Any:
     """An `InferenceSession` on the CPU for a model's bytes or path.
 
-    One thread by default: small models lose more to waking threads than they gain.
+    One thread by default: small models lose more to waking threads than they gain. Several sleep where they have nothing to
+    do, since others work beside them; by default they would keep their processors turning.
 
     Args:
         fuse_quantised: whether QuantizeLinear and what it stands around become one integer operator; otherwise both are
             computed as ONNX defines them, which is what another runtime's exact integers come to: on processors without VNNI
             the fused ones saturate where activations or weights are signed.
+        apart: constants whose data isn't in the bytes, see `Graph.apart`; they are read where they lie, so they must outlive
+            the session.
     """
     library = import_library()
     options = library.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if threads > 1:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if apart:
+        values = [library.OrtValue.ortvalue_from_numpy(array) for array in apart.values()]
+        options.add_external_initializers(list(apart), values)
     if not fuse_quantised:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return library.InferenceSession(model, options, providers=[CPU])
@@ -116,22 +127,34 @@ class TokensExecutor:
         return by_length(codes, lambda ids: self._run(None, {"codes": ids})[-1])
 
 
+def run_on_pictures(session: Any, pictures: Ints, names: Sequence[str] | None = None) -> Iterator[tuple[slice, list[Floats]]]:
+    """Places and outputs of a few pictures (N, S, S, 3) after the other; as many calls are under way as there are processors.
+
+    A few, for a backbone's maps take megabytes each, and those that stay in a processor's cache are the quickest.
+
+    Args:
+        session: of one thread, from ``pixels``.
+        names: of the outputs; every one where not given.
+    """
+    places = [slice(i, i + AT_ONCE) for i in range(0, len(pictures), AT_ONCE)]
+    pool = ThreadPoolExecutor(max(1, min(len(places), os.cpu_count() or 1)))
+    try:
+        yield from zip(places, pool.map(lambda place: session.run(names, {"pixels": pictures[place]}), places))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 class PixelsExecutor:
-    """ONNX Runtime on a graph from pictures, a few at a time: a backbone's maps take megabytes each."""
+    """ONNX Runtime on a graph from pictures."""
 
     def __init__(self, session: Any) -> None:
-        self._run = session.run
+        self._session = session
 
     def run(self, numbers: Floats, codes: Ints) -> Floats:
         """See `targets.backend.Executor`."""
-        parts = [codes[i : i + AT_ONCE] for i in range(0, max(1, len(codes)), AT_ONCE)]
-        if len(parts) == 1:
-            return self._outputs(codes)
-        with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-            return np.concatenate(list(pool.map(self._outputs, parts)))
-
-    def _outputs(self, pictures: Ints) -> Floats:
-        outputs: Floats = self._run(None, {"pixels": pictures})[-1]
+        if len(codes) > AT_ONCE:
+            return np.concatenate([outputs[-1] for _, outputs in run_on_pictures(self._session, codes)])
+        outputs: Floats = self._session.run(None, {"pixels": codes})[-1]
         return outputs
 
 

@@ -43,9 +43,27 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Checks        {checks_line(report)}",
         *(f"Note          {clean(note, 500)}" for note in report["notes"]),
         f"Package       {report['package']} in {report['seconds']:.1f} s; {files}",
-        f"Next          modelgpt-edge predict {shlex.quote(report['package'])} PICTURE.jpg",
+        *(f"Next          {line}" for line in _next(report)),
     ]
     return "\n".join(lines)
+
+
+def _next(report: dict[str, Any]) -> list[str]:
+    """What to do with the package, by its variants."""
+    package, size = report["package"], report["architecture"]["size"]
+    quoted = shlex.quote(package)
+    lines: dict[str, None] = {}
+    for variant in report["variants"]:
+        if not variant["kept"]:
+            continue
+        if variant["backend"] == "c":
+            holds = f"{package}/{variant['path']} holds model.c and model.h"
+            lines[f"in your firmware: {holds}; model_run takes {size} x {size} x 3 bytes, red, green and blue"] = None
+        elif variant["backend"] == "tensorrt":
+            lines[f"on the board: modelgpt-edge finalize {quoted}"] = None
+        elif variant["target"] == "browser":
+            lines[f"modelgpt-edge embed {quoted} --language javascript --out app"] = None
+    return [f"modelgpt-edge predict {quoted} PICTURE.jpg", *lines]
 
 
 def _sizes(weighed: list[dict[str, Any]]) -> list[str]:

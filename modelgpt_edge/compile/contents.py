@@ -7,19 +7,21 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelgpt_edge.architecture.architecture import Architecture
 from modelgpt_edge.child_file import CHILD, child_bytes
 from modelgpt_edge.compile.card import model_card
 from modelgpt_edge.compile.compiler import Compiled
 from modelgpt_edge.compile.frontier_picture import draw_frontier
 from modelgpt_edge.compile.package import sha256
 from modelgpt_edge.compile.picture import draw_report
-from modelgpt_edge.frontier import Point
 from modelgpt_edge.manifest import CARD, CHECKS, FRONTIER, GOLDEN, MANIFEST, REPORT, TRUTH, Manifest, Variant, sealed
-from modelgpt_edge.parameters.generate import Generated, Scores
 from modelgpt_edge.requirement.requirement import Requirement
+
+if TYPE_CHECKING:
+    from modelgpt_edge.architecture.architecture import Architecture
+    from modelgpt_edge.frontier import Point
+    from modelgpt_edge.parameters.generate import Generated, Scores
 
 TOOLS = ("modelgpt-edge", "numpy", "onnx", "onnxruntime")
 

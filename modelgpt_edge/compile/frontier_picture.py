@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelgpt_edge.compile.svg import BLUE, GREY, INK, LEFT, heading, marks, svg, text
-from modelgpt_edge.frontier import Point
+
+if TYPE_CHECKING:
+    from modelgpt_edge.frontier import Point
 
 WIDTH, HEIGHT, TOP, SIDE = 480, 300, 84, 84
 

@@ -25,7 +25,9 @@ from modelgpt_edge.errors import InputError, ModelgptEdgeError
 
 __all__ = ["PictureEntry", "PictureSet", "looks_like_pictures", "open_pictures"]
 
-_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
+# A text may be a list of paths, or anything: what it holds tells.
+_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
+_TABLES = (*_LISTS, ".txt")
 _LOOKED_AT = 10_000
 _NAMED = re.compile(b"(?:%s)" % b"|".join(re.escape(ending.encode()) for ending in ENDINGS), re.IGNORECASE)
 
@@ -36,7 +38,7 @@ def open_pictures(source: object, label: str | None = None, picture: str | None 
     Args:
         source: a folder of class folders, a zip of one (or a folder in it, such as ``pictures.zip/train``), a table of paths
             and labels (CSV, TSV, JSONL or Parquet, or one in memory), a dict of class and pictures, or pairs of picture and
-            label. Where not `labelled` also a folder of pictures, one picture, or several.
+            label. Where not `labelled` also a folder of pictures, one picture, whatever it is called, or several.
         label, picture: of a table, the columns of classes and of paths; None to look for them.
         labelled: whether classes are wanted; without, pictures are of none, and all that are found are taken.
 
@@ -90,12 +92,20 @@ def _open_path(path: Path, label: str | None, picture: str | None, labelled: boo
     around, inside = _zip_of(path)
     if around is not None:
         return open_picture_zip(around, labelled, inside)
-    if is_picture_name(path.name):
+    if is_picture_name(path.name) or (not labelled and _is_no_table(path)):
         if labelled:
             cure = "Give a folder with one folder of pictures for each class, or a table of paths and labels."
             raise InputError("one picture tells no classes apart", where=str(path), cure=cure)
         return PictureSet(str(path), (PictureEntry(str(path), None, path.absolute),))
     return open_picture_table(open_source(path), path.parent, label, picture, labelled)
+
+
+def _is_no_table(path: Path) -> bool:
+    """Whether a file can be a picture alone: its name is no table's, and it names no picture where a table would."""
+    try:
+        return path.is_file() and not path.name.lower().endswith(_LISTS) and not _may_name_pictures(path)
+    except (OSError, ValueError):  # whoever reads it says so
+        return False
 
 
 def _is_folder(path: Path) -> bool:

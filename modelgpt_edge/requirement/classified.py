@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelgpt_edge.request import Request
-from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.devices import choose_targets, find_devices
 from modelgpt_edge.requirement.limits import read_limits
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.rules import choose_targets
 from modelgpt_edge.schema import Schema
 
 

@@ -1,4 +1,4 @@
-"""Read which devices the task's text names: "on a Jetson Orin Nano", "runs on x86"."""
+"""Read which devices the task's text names ("on a Jetson Orin Nano", "runs on x86"), and choose what to build for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.requirement.languages import english_limits
 from modelgpt_edge.requirement.wording import search_text, spoken
 from modelgpt_edge.targets.builtin import BUILTIN
-from modelgpt_edge.targets.registry import list_targets
+from modelgpt_edge.targets.registry import find_target, list_targets
 from modelgpt_edge.targets.target import Target
 
+DEFAULT_TARGET = "x86"
 # What people say that is neither a target's name nor an alias. Boards that are no target (yet) are told in a note.
 SPOKEN = {
     "orin nano": "jetson-orin-nano",
@@ -68,6 +69,18 @@ def find_devices(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             notes.append(f'The task names "{phrase}", which this version can\'t build for; it builds for {known}.')
     found |= {name: None for pattern, name in RUNS_THERE.items() if pattern.search(text)}
     return tuple(found), tuple(dict.fromkeys(notes))
+
+
+def choose_targets(asked: tuple[str, ...], devices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What to build for: the options win over the text, and a device that is named but not built for is noted."""
+    targets = tuple(dict.fromkeys(find_target(name).name for name in asked))
+    if not targets:
+        return devices or (DEFAULT_TARGET,), ()
+    left_out = [d for d in devices if d not in targets]
+    if left_out:
+        asked_for, named = spoken(targets), spoken(left_out)
+        return targets, (f"The task names {named}, but --target asks for {asked_for}: that is what is built for.",)
+    return targets, ()
 
 
 def _targets() -> tuple[tuple[Target, ...], list[str]]:

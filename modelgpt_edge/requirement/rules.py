@@ -11,7 +11,7 @@ from modelgpt_edge.errors import InputError
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.advice import NO_ADVICE, Advice
 from modelgpt_edge.requirement.classes import find_classes
-from modelgpt_edge.requirement.devices import find_devices
+from modelgpt_edge.requirement.devices import choose_targets, find_devices
 from modelgpt_edge.requirement.kind import find_kind, mostly_numbers
 from modelgpt_edge.requirement.label import FoundLabel, find_label
 from modelgpt_edge.requirement.limits import read_limits
@@ -20,11 +20,9 @@ from modelgpt_edge.requirement.requirement import Requirement
 from modelgpt_edge.requirement.sentence import write_sentence
 from modelgpt_edge.requirement.text_columns import no_labels, only_texts
 from modelgpt_edge.requirement.validation import validate
-from modelgpt_edge.requirement.wording import shown, spoken
+from modelgpt_edge.requirement.wording import shown
 from modelgpt_edge.schema import Column, Dropped, Kind, Schema
-from modelgpt_edge.targets.registry import find_target
 
-DEFAULT_TARGET = "x86"
 LARGEST = 1e30  # sums of squares and their inverses stay finite in float32 arithmetic that scales by it
 MOST_REMARKS = 5
 
@@ -141,15 +139,3 @@ def _label_column(label: ColumnProfile, kind: Kind) -> Column:
     if mostly_numbers(label):
         return Column(label.name, "number", "an amount", decimal=label.decimal)
     return Column(label.name, "date", "days since 1970-01-01", date_format=label.date_format)
-
-
-def choose_targets(asked: tuple[str, ...], devices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to build for: the options win over the text, and a device that is named but not built for is noted."""
-    targets = tuple(dict.fromkeys(find_target(name).name for name in asked))
-    if not targets:
-        return devices or (DEFAULT_TARGET,), ()
-    left_out = [d for d in devices if d not in targets]
-    if left_out:
-        asked_for, named = spoken(targets), spoken(left_out)
-        return targets, (f"The task names {named}, but --target asks for {asked_for}: that is what is built for.",)
-    return targets, ()

@@ -106,7 +106,7 @@ def test_backend_and_emulator_work_together(target, tmp_path):
     assert 10_000 < seen["instructions_per_row"] < 5_000_000
 
 
-def test_a_build_tells_flash_ram_and_instructions_and_its_header_the_classes(cli, tmp_path):
+def test_a_build_tells_flash_ram_and_instructions_and_where_its_c_is_whose_header_names_the_classes(cli, tmp_path):
     for name, colour in (("bolt", (200, 60, 40)), ("nut", (40, 60, 200))):
         (tmp_path / "parts" / name).mkdir(parents=True)
         rng = np.random.default_rng(len(name))
@@ -125,7 +125,13 @@ def test_a_build_tells_flash_ram_and_instructions_and_its_header_the_classes(cli
         f"{kept['ram_bytes'] / 1024:.0f} kB",
         f"{kept['profile']['instructions_per_row']:,} instr.",
     ]
-    assert f"| {kept['flash_bytes']:,} | {kept['ram_bytes']:,} |" in (out / "MODEL_CARD.md").read_text()
-    header = (out / "variants" / "cortex-m4-c-int8" / "model.h").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert f"| {kept['flash_bytes']:,} | {kept['ram_bytes']:,} |" in card
+    (folder,) = (out / "variants").iterdir()
+    header = (folder / "model.h").read_text()
+    assert f"#define MODEL_INPUTS {32 * 32 * 3}\n" in header
+    assert f"in your firmware: {folder} holds model.c and model.h; model_run takes 32 x 32 x 3 bytes" in ran.out
+    assert f"compile `model.c` of `variants/{folder.name}` into your firmware" in card
+    assert "`model_run` takes 32 x 32 x 3 bytes (`uint8_t`)" in card
     assert "32 rows of 32 places of 3 channels (red, green, blue)" in header
     assert header.index("0 bolt") < header.index("1 nut") < header.index('"bolt",') < header.index('"nut"')

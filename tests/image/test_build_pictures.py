@@ -228,8 +228,8 @@ def test_a_class_without_pictures_needs_a_sentence_encoder(pictures, small, monk
     template = SizedBackbone(small, 224)
     monkeypatch.setattr(picture_names, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="known by its name alone, and there is no sentence encoder"):
-        read_names(template, requirement, ["zebra"])
-    said = read_names(template, requirement, [])
+        read_names(template, requirement, ["zebra"], ["zebra"])
+    said = read_names(template, requirement, [], [])
     assert said.prior is None
     assert "The names of the classes weren't used" in said.notes[0]
 
@@ -280,6 +280,10 @@ def test_predict_names_a_bad_file_and_goes_on(build, cli, pictures, tmp_path):
     ran = cli("predict", tmp_path / "m.edge", pictures / "red" / "2.png")
     assert ran.code == 1
     assert f"error: {pictures / 'red' / '2.png'}: this is no picture" in ran.err
+    (tmp_path / "notes.txt").write_text("no picture")
+    ran = cli("predict", tmp_path / "m.edge", tmp_path / "notes.txt")
+    assert ran.code == 1
+    assert f"error: {tmp_path / 'notes.txt'}: this is no picture of a kind that is read" in ran.err
 
 
 def test_whatever_a_build_takes_is_predicted(build, pictures, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
 from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
+from modelgpt_edge.data.picture_set import PictureEntry, PictureSet
 from modelgpt_edge.data.picture_sets import open_pictures
-from modelgpt_edge.errors import BudgetError
+from modelgpt_edge.errors import BudgetError, InputError
 from modelgpt_edge.limits import Limits
 from modelgpt_edge.picture_making import Given, Job, take_first_that_fits
 from modelgpt_edge.picture_names import Spoken
@@ -16,6 +18,7 @@ from modelgpt_edge.picture_templates import Choice
 from modelgpt_edge.request import Request
 from modelgpt_edge.requirement.image_rules import write_picture_requirement
 from modelgpt_edge.targets.registry import find_target
+from tests.image.conftest import CLASSES, coloured
 
 FAVOURED = "Held-out pictures clearly favour the tiny trunk at 32 pixels: it is taken."
 
@@ -73,3 +76,41 @@ def test_a_generator_that_was_asked_for_leaves_nothing_to_weigh(job, templates):
 def test_the_last_ones_refusal_is_the_answer(job, templates):
     with pytest.raises(BudgetError, match="1,000 bytes of flash"):
         take_first_that_fits(job(1_000), Choice(templates, ""))
+
+
+def test_test_pictures_that_cannot_be_read_are_told_before_anything_is_compiled(job, templates):
+    stages: list[str] = []
+    bad = PictureSet("asked", tuple(PictureEntry(f"{name}.png", name, lambda: b"no picture") for name in CLASSES))
+    asked = job(None)
+    asked = replace(asked, given=replace(asked.given, test=bad), progress=lambda stage, share: stages.append(stage))
+    with pytest.raises(InputError, match="more than 1 of 3 pictures cannot be read"):
+        take_first_that_fits(asked, Choice(templates, "", lambda losses: 1))
+    assert "generating" in stages
+    assert "compiling" not in stages
+
+
+def test_so_it_is_on_the_command_line(build_small, pictures, write_pictures, tmp_path):
+    asked = write_pictures(tmp_path / "asked", 1)
+    for name in CLASSES:
+        (asked / name / "0.png").write_text("no picture")
+    ran = build_small("--data", pictures, "--test", asked)
+    assert ran.code == 1
+    assert f"{asked}: more than 1 of 3 pictures cannot be read" in ran.err
+    assert "generating" in ran.err
+    assert "compiling" not in ran.err
+    assert not (tmp_path / "m.edge").exists()
+
+
+def test_of_several_templates_the_one_that_is_taken_alone_is_asked_of_test_pictures(job, templates):
+    read: list[str] = []
+
+    def entry(name: str) -> PictureEntry:
+        return PictureEntry(name, name, lambda: read.append(name) or coloured(name, 70))
+
+    asked = job(None)
+    asked = replace(asked, given=replace(asked.given, test=PictureSet("asked", tuple(map(entry, CLASSES)))))
+    taken = take_first_that_fits(asked, Choice(templates, "", lambda losses: 1))
+    assert len(taken.weighed) == 3
+    assert sorted(read) == sorted(CLASSES)
+    score = taken.scored.generated.scores.child
+    assert (score.method, score.rows, score.value) == ("the test pictures", 3, 1.0)

@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from modelgpt_edge.architecture.image.trunk import Trunk
+from modelgpt_edge.commands.build_pictures import pictures_text
 from modelgpt_edge.commands.build_text import variants_table
 from modelgpt_edge.compile.candidate import Candidate
 from modelgpt_edge.compile.card import variant_lines
@@ -159,9 +160,29 @@ def test_the_generators_loss_says_how_it_differs_from_the_tables(build, pictures
     assert ": log loss on held-out pictures, smoothed as if one more were of no known class, " in line
 
 
-def form(target: str, **facts: int) -> Candidate:
-    measured = {"profile": {}, "training_accuracy": None, "loss": None, "agreement": None, "hop": None}
-    return Candidate(target, "c", "int8", "pixels", "runs under an emulator", "", {"model.c": b"12"}, facts, **measured)
+def form(target: str, backend: str = "c", kept: bool = True, **facts: int) -> Candidate:
+    measured = {"profile": {}, "training_accuracy": None, "loss": None, "agreement": None, "hop": None, "kept": kept}
+    return Candidate(target, backend, "int8", "pixels", "runs under an emulator", "", {"model.c": b"12"}, facts, **measured)
+
+
+def test_the_last_lines_say_what_each_variant_is_for(report, pictures, tmp_path):
+    told = report("--data", pictures)
+    assert "microcontroller" not in (tmp_path / "m.edge" / "MODEL_CARD.md").read_text()
+
+    def last(*forms):
+        listed = [one.to_json() | {"path": one.path if one.kept else None} for one in forms]
+        printed = pictures_text(told | {"package": "my m.edge", "variants": listed}, ()).splitlines()
+        return [line.removeprefix("Next          ") for line in printed if line.startswith("Next")]
+
+    predict = "modelgpt-edge predict 'my m.edge' PICTURE.jpg"
+    assert last(form("x86", "onnxruntime"), form("cortex-m4", kept=False)) == [predict]
+    assert last(form("cortex-m4"), form("jetson-orin-nano", "tensorrt"), form("browser", "onnxruntime-web")) == [
+        predict,
+        "in your firmware: my m.edge/variants/cortex-m4-c-int8 holds model.c and model.h; model_run takes 224 x 224 x 3 bytes, "
+        "red, green and blue",
+        "on the board: modelgpt-edge finalize 'my m.edge'",
+        "modelgpt-edge embed 'my m.edge' --language javascript --out app",
+    ]
 
 
 def test_ram_is_a_column_where_a_form_has_it():

@@ -20,6 +20,7 @@ from modelgpt_edge.parameters.image.prior import (
     ImagenetNames,
     alike,
     directions,
+    embed_classes,
     picture_guesses,
     picture_prior,
 )
@@ -84,7 +85,7 @@ def test_meanings_move_a_class(shipped, encoder):
 @pytest.fixture(scope="module")
 def guess(shipped, encoder):
     classifier = np.random.default_rng(0).normal(size=(1000, 64)).astype(np.float32)
-    return lambda *classes: picture_guesses(shipped, encoder, classes, {}, classifier)
+    return lambda *classes: picture_guesses(shipped, embed_classes(encoder, classes, {}), classifier)
 
 
 @pytest.mark.parametrize("classes", [("Car", "car"), ("Cat_a", "cat a"), ("Car", "car", "flower", "boat")])
@@ -93,8 +94,9 @@ def test_names_that_say_the_same_are_told_among_however_many(guess, classes):
 
 
 def test_synonyms_say_nearly_the_same_to_the_usual_backbone(shipped, encoder):
-    guessed = picture_guesses(shipped, encoder, ("couch", "sofa", "lamp"), {}, Backbone.of(find_backbone()).classifier)
-    assert alike(guessed, ("couch", "sofa", "lamp")) == [("couch", "sofa")]
+    classes = ("couch", "sofa", "lamp")
+    guessed = picture_guesses(shipped, embed_classes(encoder, classes, {}), Backbone.of(find_backbone()).classifier)
+    assert alike(guessed, classes) == [("couch", "sofa")]
 
 
 def test_names_of_different_things_are_not(guess):

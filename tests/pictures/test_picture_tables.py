@@ -116,6 +116,20 @@ def test_a_table_of_paths_alone_has_no_classes(animals):
     assert named(path, labelled=False) == {"cat/1.png": None, "dog/1.png": None}
 
 
+def test_a_file_that_can_be_no_table_is_one_picture_whatever_it_is_called(animals):
+    picture = animals / "upload"
+    picture.write_bytes((animals / "cat/1.png").read_bytes())
+    (entry,) = open_pictures(picture, labelled=False).entries
+    assert (read_picture(entry.content(), 8) == read_picture(animals / "cat/1.png", 8)).all()
+    for name in ("notes.txt", "page.svg"):
+        (entry,) = open_pictures(table(animals / name, "some notes"), labelled=False).entries
+        with pytest.raises(InputError, match=rf"{name}: this is no picture of a kind that is read"):
+            read_picture(entry.content(), 8, entry.name)
+    assert named(table(animals / "list.txt", "path", "cat/1.png"), labelled=False) == {"cat/1.png": None}
+    refused(table(animals / "x.csv", "a,b", "1,2"), "no column holds paths of pictures", labelled=False)
+    refused(animals / "absent", "no such file", labelled=False)
+
+
 def test_without_classes_labels_are_dropped(animals):
     assert set(named(table(animals / "x.csv", *LINES), labelled=False).values()) == {None}
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelgpt_edge.architecture.image.convolutions import Convolutions, Ranges
-from modelgpt_edge.architecture.image.efficientnet import add_efficientnet, widths
+from modelgpt_edge.architecture.image.efficientnet import add_efficientnet, fold, widths
 from modelgpt_edge.architecture.image.files import BackboneFiles
-from modelgpt_edge.architecture.image.ranges import AT_ONCE, find_ranges
+from modelgpt_edge.architecture.image.ranges import find_ranges
 from modelgpt_edge.child import Floats
+from modelgpt_edge.graph_session import GraphSession, open_graph
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.onnxruntime import open_session
+from modelgpt_edge.targets.onnxruntime import run_on_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Backbone:
 
     files: BackboneFiles
     weights: Mapping[str, Floats] = field(repr=False)
-    _sessions: dict[int, Any] = field(default_factory=dict, repr=False)
+    _sessions: dict[int, GraphSession] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(files: BackboneFiles) -> Backbone:
@@ -42,7 +42,7 @@ class Backbone:
     ) -> tuple[str, ...]:
         """Add it to a graph, see `add_efficientnet`; `ranges`, by `calibrate`, are needed by int8."""
         convolutions = Convolutions(precision, ranges or {})
-        return add_efficientnet(graph, pixels, size, self.files.shape, self.weights, convolutions, stages)
+        return add_efficientnet(graph, pixels, size, self.files.shape, self._folded, convolutions, stages)
 
     def channels(
         self, pictures: NDArray[np.uint8], *, progress: Callable[[float], None] = lambda share: None
@@ -50,18 +50,22 @@ class Backbone:
         """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of the stages before it (N, 2 C) each."""
         size = pictures.shape[1]
         if size not in self._sessions:
-            self._sessions[size] = open_session(self._graph(size).content(), os.cpu_count() or 1)
+            self._sessions[size] = open_graph(self._graph(size))
         made = tuple(np.empty((len(pictures), width), np.float32) for width in widths(self.files.shape))
-        for start in range(0, len(pictures), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            for whole, got in zip(made, self._sessions[size].run(None, {"pixels": pictures[part]})):
-                whole[part] = got
-            progress(min(1.0, (start + AT_ONCE) / len(pictures)))
+        for place, outputs in run_on_pictures(self._sessions[size], pictures):
+            for whole, got in zip(made, outputs):
+                whole[place] = got
+            progress(min(1.0, place.stop / len(pictures)))
         return made
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """Least and largest value of every activation on pictures (N, S, S, 3), N at least 1."""
-        return find_ranges(self._graph(pictures.shape[1]).model(""), pictures)
+        return find_ranges(self._graph(pictures.shape[1]), pictures)
+
+    @cached_property
+    def _folded(self) -> Callable[[str, str], tuple[Floats, Floats]]:
+        """As `add_efficientnet` takes it; a build writes several graphs, and folds once."""
+        return lru_cache(maxsize=None)(partial(fold, self.weights))
 
     def _graph(self, size: int) -> Graph:
         graph = Graph("modelgpt_edge_backbone")

@@ -7,7 +7,7 @@ as the stride needs, the odd pixel at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def add_efficientnet(
     pixels: str,
     size: int,
     shape: Shape,
-    weights: Mapping[str, Floats],
+    folded: Callable[[str, str], tuple[Floats, Floats]],
     convolutions: Convolutions,
     stages: bool,
 ) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def add_efficientnet(
 
     Args:
         pixels: [N, S, S, 3] uint8; size: S.
-        weights: by the names of `Shape.arrays`.
+        folded: weight and bias of a convolution with its normalisation in them, by the names of both, see `fold`.
         stages: whether the last stages are told too.
 
     Returns:
@@ -53,7 +53,7 @@ def add_efficientnet(
         most: float | None = SIX,
         rounded: Sequence[str] = ALWAYS,
     ) -> Value:
-        weight, bias = _folded(weights, conv, norm)
+        weight, bias = folded(conv, norm)
         pads = _pads(side, weight.shape[-1], stride)
         return convolutions.convolve(graph, name, x, weight, bias, stride, pads, most, rounded)
 
@@ -83,8 +83,8 @@ def widths(shape: Shape) -> tuple[int, ...]:
     return (shape.head, *(2 * channels for channels in shape.ends[-STAGES:]))
 
 
-def _folded(weights: Mapping[str, Floats], conv: str, norm: str) -> tuple[Floats, Floats]:
-    """Weight and bias of a convolution with its batch normalisation in them."""
+def fold(weights: Mapping[str, Floats], conv: str, norm: str) -> tuple[Floats, Floats]:
+    """Weight and bias of a convolution with its batch normalisation in them; weights by the names of `Shape.arrays`."""
     scale, shift, mean, variance = (
         weights[f"{norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
     )

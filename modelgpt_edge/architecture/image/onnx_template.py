@@ -5,11 +5,9 @@ Its convolutions aren't written one by one, as those of our own backbones are, s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +16,14 @@ from onnx import TensorProto
 from modelgpt_edge.architecture.image.convolutions import Ranges
 from modelgpt_edge.architecture.image.feature_graph import FeatureGraph
 from modelgpt_edge.architecture.image.onnx_cost import count_macs
-from modelgpt_edge.architecture.image.ranges import AT_ONCE
 from modelgpt_edge.architecture.image.samples import sample_pictures
 from modelgpt_edge.architecture.image.template import no_microcontroller
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.graph_session import GraphSession, open_graph
 from modelgpt_edge.network import Network
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.onnxruntime import open_session
+from modelgpt_edge.targets.onnxruntime import run_on_pictures
 
 WHITE = 255
 Colour = tuple[float, float, float]
@@ -82,10 +80,9 @@ class OnnxTemplate:
     ) -> tuple[Floats, ...]:
         """See `PictureTemplate`; it tells of no stages."""
         made = np.empty((len(pictures), self.features.width), np.float32)
-        for start in range(0, len(pictures), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            made[part] = self._session.run(None, {"pixels": pictures[part]})[0]
-            progress(min(1.0, (start + AT_ONCE) / len(pictures)))
+        for place, (outputs,) in run_on_pictures(self._session, pictures):
+            made[place] = outputs
+            progress(min(1.0, place.stop / len(pictures)))
         return (made,)
 
     def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
@@ -108,8 +105,8 @@ class OnnxTemplate:
         raise no_microcontroller(self.name)
 
     @cached_property
-    def _session(self) -> Any:
+    def _session(self) -> GraphSession:
         graph = Graph("modelgpt_edge_network")
         (made,) = self.add_to(graph, graph.input("pixels", "uint8", self.size, self.size, 3), "fp32", stages=False)
         graph.output(made, "channels", "float32", self.features.width)
-        return open_session(graph.content(), os.cpu_count() or 1)
+        return open_graph(graph)

@@ -186,7 +186,7 @@ class TrunkTemplate:
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """See `PictureTemplate`."""
-        return find_ranges(self.trunk.model(), pictures)
+        return find_ranges(self.trunk.graph(), pictures)
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """See `PictureTemplate`."""

@@ -27,8 +27,6 @@ from modelgpt_edge.errors import PackageError
 from modelgpt_edge.network import MIDDLE, AveragePool, Conv2D, Dense, DepthwiseConv2D, Flatten, Layer, Network, Softmax
 
 if TYPE_CHECKING:  # a device has no onnx
-    import onnx
-
     from modelgpt_edge.architecture.image.convolutions import Ranges
     from modelgpt_edge.onnx_nodes import Graph
 
@@ -140,19 +138,19 @@ class Trunk:
         parts = graph.add("Mul", parts, graph.constant("share", np.float32(1 / self.shape.grid)))
         return graph.add("Concat", graph.add("Flatten", graph.add("GlobalAveragePool", maps)), parts, axis=1, name="features")
 
-    def model(self) -> onnx.ModelProto:
+    def graph(self) -> Graph:
         """It alone in fp32: ``pixels`` to ``features``."""
         from modelgpt_edge.onnx_nodes import Graph
 
         graph = Graph("modelgpt_edge_trunk")
         graph.output(self.add_to(graph, graph.input("pixels", "uint8", SIZE, SIZE, 3)), "features", "float32", self.width)
-        return graph.model("")
+        return graph
 
     @cached_property
     def _session(self) -> Any:
-        from modelgpt_edge.targets.onnxruntime import open_session
+        from modelgpt_edge.graph_session import open_graph
 
-        return open_session(self.model().SerializeToString(), os.cpu_count() or 1)
+        return open_graph(self.graph(), os.cpu_count() or 1)
 
     def _arrays(self, place: int) -> tuple[Floats, Floats]:
         return self.weights[f"{place}.weight"], self.weights[f"{place}.bias"]

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -22,8 +21,8 @@ from modelgpt_edge.architecture.text.tiny import TINY, TableFiles, add_table
 from modelgpt_edge.cache import cached, keep
 from modelgpt_edge.child import Floats, Ints
 from modelgpt_edge.errors import InputError, PackageError
+from modelgpt_edge.graph_session import GraphSession, open_graph
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.targets.onnxruntime import open_session
 from modelgpt_edge.tokens import Tokens, by_length, codes_of, padded
 
 FP32 = Products("fp32")
@@ -70,17 +69,17 @@ class TextEncoder:
         return tokens
 
     @cached_property
-    def _texts(self) -> Any:
+    def _texts(self) -> GraphSession:
         return self._open(pairs=False)
 
     @cached_property
-    def _pairs(self) -> Any:
+    def _pairs(self) -> GraphSession:
         return self._open(pairs=True)
 
-    def _open(self, pairs: bool) -> Any:
+    def _open(self, pairs: bool) -> GraphSession:
         graph = Graph("modelgpt_edge_encoder")
         graph.output(self.add_to(graph, FP32, pairs), "embedding", "float32", self.width(pairs))
-        return open_session(graph.content(), self.threads or os.cpu_count() or 1)
+        return open_graph(graph, self.threads or os.cpu_count() or 1)
 
     @cached_property
     def smoothings(self) -> Mapping[str, Smoothing]:

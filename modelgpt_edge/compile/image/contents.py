@@ -20,7 +20,7 @@ from modelgpt_edge.compile.picture import draw_report
 from modelgpt_edge.manifest import CARD, REPORT, Manifest, Variant
 from modelgpt_edge.parameters.image.generate import PicturesGenerated
 from modelgpt_edge.requirement.requirement import Requirement
-from modelgpt_edge.requirement.wording import figure, network_name, sized_name
+from modelgpt_edge.requirement.wording import figure, network_name, sized_name, spoken
 from modelgpt_edge.text_head import HEAD
 
 SHEET = "predictions.png"
@@ -150,6 +150,7 @@ def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, note
             "",
             *variant_lines(candidates),
             "",
+            *_firmware([c.path for c in candidates if c.kept and c.backend == "c"], size),
             "## What to mind",
             "",
             "* A picture that belongs to no class is given one all the same: look at its probability.",
@@ -158,6 +159,21 @@ def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, note
             "",
         ]
     )
+
+
+def _firmware(folders: Sequence[str], size: int) -> list[str]:
+    """What to do with C for microcontrollers, which lies in these folders of the package; nothing where there is none."""
+    if not folders:
+        return []
+    places = spoken([f"`{folder}`" for folder in folders], "or")
+    return [
+        f"For a microcontroller: compile `model.c` of {places} into your firmware, "
+        "and include `model.h` beside it, which shows the call and names the classes in their order. `model_run` takes "
+        f"{size} x {size} x 3 bytes (`uint8_t`): rows from the top, each place as red, green and blue. Bring the whole picture "
+        "to that as Pillow's bilinear `resize` does, each place a mean of the pixels there; every n-th pixel instead is "
+        "another picture than it learnt from.",
+        "",
+    ]
 
 
 def _weighed(weighed: Sequence[Mapping[str, Any]]) -> list[str]:

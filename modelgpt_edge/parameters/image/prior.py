@@ -22,11 +22,16 @@ from modelgpt_edge.requirement.wording import spoken_name
 SHIPPED = Path(__file__).with_name("imagenet.safetensors")
 # Ridge penalty of the map; names that are nearest, and the power of their cosines by which they count.
 PENALTY, NEAREST, POWER = 20.0, 30, 4
-# Ways to use a name; with a meaning, that is said too.
+# Ways to use a name, the bare one last; with a meaning, that is said too.
 PROMPTS = ("a photo of a {}.", "{}")
 # Cosines of two guesses: above the first names say nearly the same, which is so of 25 of the 499,500 pairs of different names
 # that ImageNet has; above the second they are one and the same to the encoder.
 ALIKE, SAME = 0.93, 1 - 1e-6
+# A name says little where its mean cosine with the CLOSEST nearest of ImageNet's names is below LITTLE. Chosen on the names in
+# tests/image/test_names_say_little.py, no picture seen: below lie 2 of 183 that name what pictures show and 82 of 91 that don't
+# (digits, codes, letters, nonsense); of CIFAR-100's, which chose nothing, 3 of 100. The cosine with the one nearest name tells
+# them apart less well: what is spelled alike lies near by chance.
+CLOSEST, LITTLE = 5, 0.29
 # Length below which what is left of a guess, once the mean is taken from it, is rounding.
 NOTHING = 1e-3
 
@@ -64,9 +69,9 @@ class ImagenetNames:
         every = self.views.reshape(-1, self.views.shape[-1])
         mean, mean_row = every.mean(0), rows.mean(0)
         centred = every - mean
-        right = sum(((view - mean).T @ (rows - mean_row) for view in self.views), np.zeros((every.shape[1], rows.shape[1])))
+        right = centred.reshape(self.views.shape).sum(0).T @ (rows - mean_row)
         squares = centred.T @ centred + PENALTY * np.eye(every.shape[1])
-        mapped = (said - mean) @ np.linalg.solve(squares.astype(np.float64), right) + mean_row
+        mapped = np.linalg.solve(squares.astype(np.float64), (said - mean).T).T @ right + mean_row
         cosines = np.concatenate([said @ view.T for view in self.views], axis=1)
         nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]
         worth = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** POWER
@@ -75,12 +80,27 @@ class ImagenetNames:
         guessed: Floats = (_unit(mapped) + _unit(near)).astype(np.float32)
         return guessed
 
+    def nearness(self, said: Floats) -> Floats:
+        """How near sentence embeddings (M, E) of unit length lie to what ImageNet names: (M,), mean cosines with the nearest.
+
+        A cosine with a class is the mean over the ways to say it, so a name is near that lies near its definition too.
+        """
+        cosines: Floats = said @ self.views.mean(0).T
+        return np.sort(cosines, axis=1)[:, -CLOSEST:].mean(1)
+
 
 def picture_prior(
     names: ImagenetNames, encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str], classifier: Floats
 ) -> Floats:
     """Directions of classes (D, K) by their names and, where given, their meanings; `classifier` as for `guesses`."""
-    return directions(picture_guesses(names, encoder, classes, meanings, classifier))
+    return directions(picture_guesses(names, embed_classes(encoder, classes, meanings), classifier))
+
+
+def embed_classes(encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str]) -> list[Floats]:
+    """Sentence embeddings (M, E) of ways to say each class: its name by `PROMPTS`, then its meaning where one is given."""
+    said = [_sayings(name, meanings.get(name, "")) for name in classes]
+    embedded = encoder.embed([text for ways in said for text in ways])
+    return np.split(embedded, np.cumsum([len(ways) for ways in said])[:-1])
 
 
 def directions(guessed: Floats) -> Floats:
@@ -90,15 +110,16 @@ def directions(guessed: Floats) -> Floats:
     return unit_columns(left.T).astype(np.float32)
 
 
-def picture_guesses(
-    names: ImagenetNames, encoder: TextEncoder, classes: Sequence[str], meanings: Mapping[str, str], classifier: Floats
-) -> Floats:
-    """Guesses (K, D) of classes by their names and, where given, their meanings; `classifier` as for `guesses`."""
-    texts = [(k, text) for k, name in enumerate(classes) for text in _sayings(name, meanings.get(name, ""))]
-    embedded = encoder.embed([text for _, text in texts])
-    owner = np.array([k for k, _ in texts])
-    said = np.stack([embedded[owner == k].mean(0) for k in range(len(classes))])
-    return names.guesses(_unit(said), classifier)
+def picture_guesses(names: ImagenetNames, said: Sequence[Floats], classifier: Floats) -> Floats:
+    """Guesses (K, D) of classes by what `embed_classes` made of them; `classifier` as for `guesses`."""
+    return names.guesses(_unit(np.stack([ways.mean(0) for ways in said])), classifier)
+
+
+def saying_little(names: ImagenetNames, said: Sequence[Floats], classes: Sequence[str]) -> list[str]:
+    """Classes of which neither the name nor the meaning lies near to what ImageNet names; `said` as for `picture_guesses`."""
+    # Any word as "a photo of" is near to a thing: the bare name and what is said of it are asked.
+    near = [names.nearness(ways[len(PROMPTS) - 1 :]).max() for ways in said]
+    return [name for name, nearness in zip(classes, near) if nearness < LITTLE]
 
 
 def alike(guessed: Floats, classes: Sequence[str], cosine: float = ALIKE) -> list[tuple[str, str]]:
