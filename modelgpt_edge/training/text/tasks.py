@@ -1,7 +1,7 @@
 """Labelled texts to draw tasks from: which public sets, which of their classes are learnt from, and which are kept to judge by.
 
-A class is learnt from or judged by, never both: of sets of many intents, in sorted order, every other one is kept, and some
-sets are kept whole. Of what is learnt from, the training part alone is read. A set of your own is a `TextTask` more.
+A class of a set is learnt from or judged by, never both: of sets of many intents, in sorted order, every other one is kept, and
+some sets are kept whole. Of what is learnt from, the training part alone is read. A set of your own is a `TextTask` more.
 """
 
 from __future__ import annotations
