@@ -27,14 +27,20 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'modelgpt_edge' has no attribute {name!r}")
     import importlib
 
-    try:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if name != "build" or not error.name or error.name.startswith("modelgpt_edge"):
-            raise
-        from modelgpt_edge.errors import TargetUnavailableError
-
-        what, cure = f"{error.name} is not installed, and building needs it", "Run: pip install 'modelgpt-edge[build]'"
-        raise TargetUnavailableError(what, where="build", cure=cure) from error
+    if name == "build":
+        _require_building()
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _require_building() -> None:
+    """TargetUnavailableError where what every build imports isn't installed: a device only runs models."""
+    from importlib.util import find_spec
+
+    missing = [module for module in ("onnx", "threadpoolctl") if find_spec(module) is None]
+    if missing:
+        from modelgpt_edge.errors import TargetUnavailableError
+
+        what, cure = f"{missing[0]} is not installed, and building needs it", "Run: pip install 'modelgpt-edge[build]'"
+        raise TargetUnavailableError(what, where="build", cure=cure)

@@ -125,7 +125,7 @@ def test_a_set_without_a_class_of_texts_enough_is_an_error(tmp_path):
     assert not (tmp_path / "news.csv.gz").exists()
 
 
-def test_the_command_says_what_is_not_there(tmp_path, capsys, monkeypatch):
+def test_the_command_says_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["collect", str(tmp_path), str(tmp_path / "out")])
-    with pytest.raises(SystemExit, match="error: .*a source of texts can't be read"):
+    with pytest.raises(SystemExit, match="a source of texts can't be read"):
         collect.main()
