@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from image_task import UNLABELLED, Asked, Fit, Task, open_backbone
+from image_task import UNLABELLED, Asked, Fit, Task, open_backbone, open_template
 from image_tuning import Tuned, tune_head, tune_whole
 from picture_heads import logistic, untrained
 
@@ -66,18 +66,13 @@ def _unlabelled(task: Task) -> Fit:
 def _chosen(task: Task, apart: np.ndarray | None) -> Fit:
     """On the backbone, or on the tiny trunk where held-out pictures clearly favour that, as a build without limits has it."""
     from modelgpt_edge.architecture.image.template import TrunkTemplate
-    from modelgpt_edge.picture_templates import clearly_better
+    from modelgpt_edge.picture_templates import CLEAR, clearly_better
 
-    templates: list[PictureTemplate] = [_sized(task), *([TrunkTemplate.shipped()] if len(task.learnt) else [])]
+    clear = len(task.learnt) >= CLEAR * len(task.found.classes)
+    templates: list[PictureTemplate] = [open_template(task.size), *([TrunkTemplate.shipped()] if clear else [])]
     made = [_generated(task, template, apart) for template in templates]
-    place = clearly_better([one.row_losses for one in made])
+    place = clearly_better([one.row_losses for one in made]) if clear else 0
     return _fit(task, templates[place], made[place])
-
-
-def _sized(task: Task) -> PictureTemplate:
-    from modelgpt_edge.architecture.image.template import SizedBackbone
-
-    return SizedBackbone(open_backbone(), task.size)
 
 
 def _tiny(trained: bool) -> Callable[[Task], Fit]:
@@ -101,7 +96,7 @@ def _generated(task: Task, template: PictureTemplate, apart: np.ndarray | None) 
     prior = None if template.classifier is None else _names(classes, template.classifier)
     channels = template.channels(task.found.at(template.size, task.learnt))
     around = None if apart is None else template.channels(task.found.at(template.size, apart))
-    traits = Traits(template.linear, template.rooted)
+    traits = Traits.of(template)
     return generate_pictures(channels, task.labels, prior, len(classes), task.seed, around=around, traits=traits)
 
 

@@ -12,6 +12,7 @@ from picture_sets import PictureSet, draws
 
 if TYPE_CHECKING:
     from modelgpt_edge.architecture.image.backbone import Backbone
+    from modelgpt_edge.architecture.image.template import SizedBackbone
 
 # Pictures without labels, apart from those that are learnt and those that are asked.
 UNLABELLED = 200
@@ -62,13 +63,13 @@ class Asked:
 
     @cached_property
     def channels(self) -> tuple[np.ndarray, ...]:
-        """Of the last layer (N, D), and of stages before it."""
+        """Of the last layer (N, D), of the tiny trunk beside it, and of stages before it."""
         known = _known_channels(self.found, self.size)
         new = [place for place in self.places.tolist() if place not in known]
-        backbone = open_backbone() if new else None
+        template = open_template(self.size) if new else None
         for start in range(0, len(new), ASKED_AT_ONCE):
             part = new[start : start + ASKED_AT_ONCE]
-            known |= {place: rows for place, *rows in zip(part, *backbone.channels(self.found.at(self.size, part)))}
+            known |= {place: rows for place, *rows in zip(part, *template.channels(self.found.at(self.size, part)))}
         return tuple(np.stack(rows) for rows in zip(*(known[place] for place in self.places.tolist())))
 
     def batches(self, size: int | None = None) -> Iterator[np.ndarray]:
@@ -100,6 +101,13 @@ def drawn(found: PictureSet, shots: int, seed: int, size: int, settings: Setting
     learnt, rest = next(draws(found.labels, shots, len(found.labels), (seed,)))
     task = Task(found, learnt, rest[:UNLABELLED], size, seed, settings.threads)
     return task, Asked(found, rest[UNLABELLED:][-settings.asked :], size)
+
+
+def open_template(size: int) -> SizedBackbone:
+    """The backbone at a size, as the product builds on it."""
+    from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
+
+    return SizedBackbone(open_backbone(), size, TrunkTemplate.shipped())
 
 
 def open_backbone() -> Backbone:

@@ -6,9 +6,12 @@ Nothing is read or embedded here.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from modelgpt_edge.architecture.image.scales import Scales
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
@@ -19,16 +22,16 @@ def balanced(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([(found[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def as_built(weights: np.ndarray, values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def as_built(scales: Scales, values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias on a trunk's bare features, as a build solves and folds them.
 
     Args:
-        weights: of the features, `TrunkTemplate.linear`.
+        scales: of the features, `TrunkTemplate.linear`.
     """
     from modelgpt_edge.parameters.image.generate import generate_pictures
     from modelgpt_edge.parameters.image.space import Traits
 
-    given = generate_pictures((values,), labels.astype(np.int32), None, int(labels.max()) + 1, traits=Traits(weights))
+    given = generate_pictures((values,), labels.astype(np.int32), None, int(labels.max()) + 1, traits=Traits(scales))
     return given.space.folded(given.head.weight, given.head.bias)
 
 

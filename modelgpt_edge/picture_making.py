@@ -121,10 +121,11 @@ def take_first_that_fits(job: Job, choice: Choice) -> Taken:
     ready: dict[PictureTemplate, Made] = {}
     weighed: tuple[tuple[PictureTemplate, float], ...] = ()
     # Held-out pictures choose, unless the user chose what they would be held out from.
-    if choice.first is not None and len(templates) > 1 and job.given.labelled is not None and job.request.generator is None:
+    judged = choice.first is not None and len(templates) > 1 and _typical(job.given.labelled) >= choice.least
+    if judged and job.request.generator is None:
         ready = {template: make_head(job, template) for template in templates}
         losses = [ready[template].generated.row_losses for template in templates]
-        weighed = tuple((t, float(own.mean(dtype=np.float64))) for t, own in zip(templates, losses) if own is not None)
+        weighed = tuple((template, float(own.mean(dtype=np.float64))) for template, own in zip(templates, losses))
         begin, why = choice.begin(losses)
         templates = templates[begin:]
     for template in templates[:-1]:
@@ -136,6 +137,11 @@ def take_first_that_fits(job: Job, choice: Choice) -> Taken:
             why = ""
     made = ready.get(templates[-1]) or make_head(job, templates[-1])
     return _finish(job, made, weighed, (*notes, *([why] if why else [])))
+
+
+def _typical(found: PictureSet | None) -> float:
+    """Pictures of the median class that has some; 0 where there is none."""
+    return 0 if found is None else float(np.median(list(found.counts.values())))
 
 
 def make_head(job: Job, template: PictureTemplate) -> Made:
@@ -163,7 +169,7 @@ def make_head(job: Job, template: PictureTemplate) -> Made:
         seed=request.seed,
         generator=request.generator,
         around=around,
-        traits=Traits(template.linear, template.rooted),
+        traits=Traits.of(template),
         progress=job.progress,
     )
     return Made(template, pictures, channels, labels, generated, tuple(notes))

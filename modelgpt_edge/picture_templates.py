@@ -18,11 +18,14 @@ from modelgpt_edge.architecture.image.template import SIZES, TINY, PictureTempla
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import BudgetError, InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.parameters.image.generate import PICTURES
 from modelgpt_edge.requirement.wording import sized_name, spoken
 from modelgpt_edge.targets.target import Target
 
-# Of losses under each template, None of those that too few pictures judge: a place.
-First = Callable[[Sequence["Floats | None"]], int]
+# Of losses of the same held-out pictures under each template: a place.
+First = Callable[[Sequence[Floats]], int]
+# Pictures of a typical class that it takes to see that one template is clearly better: none has to be level for it.
+CLEAR = 2
 INSTEAD = "the tiny trunk is taken instead"
 SHOW = "Give some pictures of each class by --data."
 
@@ -35,15 +38,17 @@ class Choice:
         why: why there is no larger one, or what it can't do, in a sentence; "" where there is nothing to say.
         first: place of the one to begin with, by losses (N,) of the same held-out pictures under each; None where those aren't
             asked.
+        least: pictures of a typical class that they take to choose; the first template is begun with where there are fewer.
     """
 
     templates: tuple[PictureTemplate, ...]
     why: str
     first: First | None = None
+    least: int = CLEAR
 
-    def begin(self, losses: Sequence[Floats | None]) -> tuple[int, str]:
+    def begin(self, losses: Sequence[Floats]) -> tuple[int, str]:
         """The place that `first` finds, and why, in a sentence that holds once that one is taken; "" where nothing chose."""
-        if self.first is None or any(own is None for own in losses):
+        if self.first is None:
             return 0, ""
         place = self.first(losses)
         name = called(self.templates[place])
@@ -102,37 +107,31 @@ def find_templates(
     backbone = Backbone.of(find_backbone(encoder))
     smaller = () if without or size is not None else (trunk,)
     if limits.latency_ms is not None or ram is not None:
-        return Choice((*(SizedBackbone(backbone, side) for side in fitting), *smaller), "", smallest_as_good)
-    # All sizes take the same storage. The trunk sees little of a photograph, but more of a drawing.
+        sized = tuple(SizedBackbone(backbone, side, trunk) for side in fitting)
+        return Choice((*sized, *smaller), "", smallest_as_good, PICTURES.enough)
+    # All sizes take the same storage. The trunk alone sees little of a photograph, but more of a drawing.
     first = clearly_better if encoder is None and size is None else None
-    return Choice((SizedBackbone(backbone, fitting[0]), *smaller), "", first)
+    return Choice((SizedBackbone(backbone, fitting[0], trunk), *smaller), "", first)
 
 
-def clearly_better(losses: Sequence[Floats | None]) -> int:
+def clearly_better(losses: Sequence[Floats]) -> int:
     """Place of the last template where its loss is lower than the first's by more than one standard error, else of the first.
 
     Args:
         losses: as of `smallest_as_good`.
     """
-    first, last = losses[0], losses[-1]
-    if first is None or last is None:
-        return 0
-    gain = first - last
+    gain = losses[0] - losses[-1]
     return len(losses) - 1 if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0
 
 
-def smallest_as_good(losses: Sequence[Floats | None]) -> int:
+def smallest_as_good(losses: Sequence[Floats]) -> int:
     """Place of the template to begin with: the last whose loss is within one standard error of the best, picture by picture.
 
     Args:
-        losses: (N,) of the same held-out pictures, of each template, the largest first; None where those are too few to tell,
-            and the first place is returned.
+        losses: (N,) of the same held-out pictures, of each template, the largest first.
     """
-    known = [own for own in losses if own is not None]
-    if len(known) < len(losses):
-        return 0
-    best = min(known, key=lambda own: float(own.mean()))
-    apart = [own - best for own in known]
+    best = min(losses, key=lambda own: float(own.mean()))
+    apart = [own - best for own in losses]
     return max(place for place, each in enumerate(apart) if each.mean() <= each.std() / np.sqrt(len(each)))
 
 

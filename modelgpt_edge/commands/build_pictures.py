@@ -26,6 +26,7 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
     requirement, architecture, generator = report["requirement"], report["architecture"], report["generator"]
     measured = report["score"]["value"] is not None
     about = f"{architecture['size']} x {architecture['size']} pixels, {architecture['parameters']:,} parameters"
+    beside = architecture["beside"] and architecture["beside"]["encoder"]
     made = f"{generator['name']} ({HOW[generator['name']]}), in {generator['seconds']:.2f} s"
     made += losses_told(generator, "log loss on held-out pictures, smoothed as if one more were of no known class,")
     files = f"its {'pictures are predictions.png and report.svg, its ' if measured else ''}story is MODEL_CARD.md"
@@ -33,7 +34,7 @@ def pictures_text(report: dict[str, Any], asked: tuple[str, ...]) -> str:
         f"Requirement   {requirement['sentence']}",
         f"Classes       {classes_line(requirement['classes'])}; {requirement['label_because']}",
         f"Targets       {', '.join(resolved(t, asked) for t in requirement['targets'])}",
-        f"Architecture  {network_name(architecture['template'], architecture['encoder'])}: {about}",
+        f"Architecture  {network_name(architecture['template'], architecture['encoder'], beside)}: {about}",
         *_sizes(architecture["weighed"]),
         f"Generator     {made}",
         "",

@@ -83,9 +83,14 @@ def interval(score: Mapping[str, Any]) -> str:
     return f"{share(score['value'])} [{share(score['low'])}, {share(score['high'])}]"
 
 
-def network_name(kind: str, name: str) -> str:
-    """A network of pictures by its kind and its own name: ``backbone EfficientNet-Lite0``, ``tiny trunk``."""
-    return f"{name} {kind}" if kind == "trunk" else f"{kind} {name}"
+def network_name(kind: str, name: str, beside: str | None = None) -> str:
+    """A network of pictures by its kind and its own name: ``backbone EfficientNet-Lite0``, ``tiny trunk``.
+
+    Args:
+        beside: name of the trunk that stands beside it.
+    """
+    alone = f"{name} {kind}" if kind == "trunk" else f"{kind} {name}"
+    return alone if beside is None else f"{alone}, the {beside} trunk beside it"
 
 
 def sized_name(kind: str, name: str, size: int) -> str:

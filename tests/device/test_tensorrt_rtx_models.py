@@ -15,7 +15,7 @@ import modelgpt_edge
 from modelgpt_edge.architecture.image.backbone import Backbone
 from modelgpt_edge.architecture.image.files import find_backbone
 from modelgpt_edge.architecture.image.samples import sample_pictures
-from modelgpt_edge.architecture.image.template import SizedBackbone
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import find_encoder
 from modelgpt_edge.compile.image.source import PictureSource
@@ -23,7 +23,7 @@ from modelgpt_edge.compile.text.source import TextSource
 from modelgpt_edge.gate import compare, tolerance_of
 from modelgpt_edge.manifest import CHECKS
 from modelgpt_edge.onnx_nodes import Graph
-from modelgpt_edge.parameters.image.space import Block, Space
+from modelgpt_edge.parameters.image.space import Traits
 from modelgpt_edge.targets.registry import find_target
 from modelgpt_edge.targets.tensorrt.backend import MODEL
 from modelgpt_edge.targets.tensorrt.building import build_engine
@@ -51,10 +51,10 @@ def source_of(kind: str) -> Any:
         return TextHead(draw.normal(0, 1, (width, len(CLASSES))).astype(np.float32), np.zeros(len(CLASSES), np.float32))
 
     if kind == "pictures":
-        backbone, pictures = Backbone.of(find_backbone()), sample_pictures(96, 24)
-        mean = np.sqrt(backbone.channels(pictures)[0]).mean(0)
-        space = Space((Block(mean, np.ones_like(mean), 1.0, root=True),))
-        return PictureSource(SizedBackbone(backbone, 96), space, head(len(mean)), CLASSES, pictures, False, "0")
+        template, pictures = SizedBackbone(Backbone.of(find_backbone()), 96, TrunkTemplate.shipped()), sample_pictures(96, 24)
+        traits = Traits.of(template)
+        space = traits.space(template.channels(pictures)[: traits.usual])
+        return PictureSource(template, space, head(space.width), CLASSES, pictures, False, "0")
     encoder, pairs = TextEncoder.of(find_encoder()), kind == "pairs"
     return TextSource(encoder, head(encoder.width(pairs)), CLASSES, "0", ("one", "two") if pairs else ("text",))
 

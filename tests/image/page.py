@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from modelgpt_edge.architecture.image.backbone import Backbone
-from modelgpt_edge.architecture.image.template import SizedBackbone
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.compile.image.source import PictureSource
 from modelgpt_edge.parameters.image.space import Space
 from modelgpt_edge.pictures.read import read_picture
@@ -56,7 +56,7 @@ def size_of(variant: Path) -> int:
 
 def small_source(small: Backbone, size: int) -> PictureSource:
     """A head of random weights on a backbone of random weights."""
-    template = SizedBackbone(small, size)
+    template = SizedBackbone(small, size, TrunkTemplate.shipped())
     pictures = np.stack([read_picture(coloured(name, seed), size) for name in CLASSES for seed in range(3)])
     space = Space.around(template.channels(pictures))
     draw = np.random.default_rng(2)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import modelgpt_edge
 from modelgpt_edge import picture_names
-from modelgpt_edge.architecture.image.template import SizedBackbone
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.looking import look
 from modelgpt_edge.picture_names import read_names
@@ -210,7 +210,11 @@ def test_what_models_of_pictures_cannot_do_yet_is_told(build, cli, pictures, tmp
 def test_people_read_a_report(cli, pictures, small_file, tmp_path):
     ran = cli("build", "--task", "sort", "--data", pictures, "--encoder", small_file, "--out", tmp_path / "m.edge")
     assert ran.code == 0, ran.err
-    for line in ("Architecture  backbone small: 224 x 224 pixels", "Classes       3: 'blue'", "PICTURE.jpg"):
+    for line in (
+        "Architecture  backbone small, the tiny trunk beside it: 224 x 224 pixels",
+        "Classes       3: 'blue'",
+        "PICTURE.jpg",
+    ):
         assert line.replace("'", "") in ran.out.replace("'", "")
 
 
@@ -225,7 +229,7 @@ def test_names_that_cannot_be_told_apart_need_a_meaning_or_pictures(build, pictu
 
 def test_a_class_without_pictures_needs_a_sentence_encoder(pictures, small, monkeypatch):
     requirement = write_picture_requirement(Request("sort pictures", None, classes={"zebra": ""}), CLASSES, 9)
-    template = SizedBackbone(small, 224)
+    template = SizedBackbone(small, 224, TrunkTemplate.shipped())
     monkeypatch.setattr(picture_names, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="known by its name alone, and there is no sentence encoder"):
         read_names(template, requirement, ["zebra"], ["zebra"])

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from modelgpt_edge.architecture.image.template import SizedBackbone
+from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.architecture.text.encoder import TextEncoder
 from modelgpt_edge.architecture.text.files import find_encoder
 from modelgpt_edge.parameters.image.prior import CLOSEST, ImagenetNames, embed_classes, saying_little
@@ -106,7 +106,8 @@ def test_those_are_told_that_lean_on_their_names(small):
     requirement = write_picture_requirement(Request("sort pictures", None, classes=dict.fromkeys(classes, "")), [], 0)
 
     def told(*leaning):
-        return [note for note in read_names(SizedBackbone(small, 224), requirement, [], leaning).notes if NOTE in note]
+        template = SizedBackbone(small, 224, TrunkTemplate.shipped())
+        return [note for note in read_names(template, requirement, [], leaning).notes if NOTE in note]
 
     cure = "Say in English what they look like by --class 'NAME: MEANING', or give pictures of them by --data."
     assert told() == told("cat") == []

@@ -92,7 +92,7 @@ def test_halved_weights_are_smaller_and_nearly_the_same(written):
     models = {}
     for precision in ("fp32", "fp16"):
         graph = Graph("given")
-        (made,) = template.add_to(graph, graph.input("pixels", "uint8", SIDE, SIDE, 3), precision, stages=False)
+        (made,) = template.add_to(graph, graph.input("pixels", "uint8", SIDE, SIDE, 3), precision, told=1)
         graph.output(made, "channels", "float32", 64)
         models[precision] = graph.model("").SerializeToString()
     assert len(models["fp32"]) - len(models["fp16"]) > 64 * WIDTH * 9
@@ -105,15 +105,15 @@ def test_there_is_no_int8_of_it(net_file):
     graph = Graph("given")
     pixels = graph.input("pixels", "uint8", SIDE, SIDE, 3)
     with pytest.raises(ValueError, match="no int8"):
-        find_network(str(net_file), None).add_to(graph, pixels, "int8", stages=False)
+        find_network(str(net_file), None).add_to(graph, pixels, "int8", told=1)
 
 
 def test_names_that_a_graph_has_already_are_not_taken_over(net_file):
     graph, template = Graph("given"), find_network(str(net_file), None)
     pixels = graph.input("pixels", "uint8", SIDE, SIDE, 3)
-    template.add_to(graph, pixels, "fp32", stages=False)
+    template.add_to(graph, pixels, "fp32", told=1)
     with pytest.raises(ValueError, match="must be called"):
-        template.add_to(graph, pixels, "fp32", stages=False)
+        template.add_to(graph, pixels, "fp32", told=1)
     with pytest.raises(ValueError, match="names are taken"):
         graph.graft(template.features.graph)
 

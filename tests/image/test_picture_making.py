@@ -5,9 +5,12 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
+from modelgpt_edge.architecture.image.trunk import Trunk
+from modelgpt_edge.architecture.image.trunk_shape import Step, TrunkShape
 from modelgpt_edge.data.picture_set import PictureEntry, PictureSet
 from modelgpt_edge.data.picture_sets import open_pictures
 from modelgpt_edge.errors import BudgetError, InputError
@@ -38,8 +41,11 @@ def job(write_pictures, tmp_path):
 
 @pytest.fixture
 def templates(small):
-    """In int8 the small backbone takes half of what the trunk does."""
-    return SizedBackbone(small, 128), TrunkTemplate.shipped(), SizedBackbone(small, 96)
+    """In int8 the small backbone, with a smaller trunk beside it, takes half of what the shipped trunk does."""
+    draw, shape = np.random.default_rng(0), TrunkShape((Step(4, stride=2), Step(8, stride=2)))
+    weights = {name: draw.normal(0, 0.1, sizes).astype(np.float32) for name, sizes in shape.arrays.items()}
+    beside = TrunkTemplate(Trunk(shape, weights, {}, ""))
+    return SizedBackbone(small, 128, beside), TrunkTemplate.shipped(), SizedBackbone(small, 96, beside)
 
 
 def test_the_one_that_held_out_pictures_favour_is_taken_with_the_reason(job, templates):

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from modelgpt_edge.architecture.image.template import TrunkTemplate
 from modelgpt_edge.architecture.image.trunk import Trunk
 from modelgpt_edge.commands.build_pictures import pictures_text
 from modelgpt_edge.commands.build_text import variants_table
@@ -47,7 +48,10 @@ def trunk_weights() -> int:
 
 @pytest.mark.parametrize(
     ("options", "network", "width"),
-    [(["--generator", "linear"], backbone_weights(), 32), (["--encoder", "tiny"], trunk_weights(), 655)],
+    [
+        (["--generator", "linear"], backbone_weights() + trunk_weights(), 32 + 655),
+        (["--encoder", "tiny"], trunk_weights(), 655),
+    ],
     ids=["backbone", "trunk"],
 )
 def test_parameters_are_those_of_the_graph_that_ships(options, network, width, report, cli, pictures, tmp_path):
@@ -60,6 +64,19 @@ def test_parameters_are_those_of_the_graph_that_ships(options, network, width, r
     assert width <= rest <= 2 * width + 12
     assert f"{told['parameters']:,} parameters" in (tmp_path / "m.edge" / "MODEL_CARD.md").read_text()
     assert f"{told['parameters']:,} parameters" in cli("inspect", tmp_path / "m.edge").out
+
+
+def test_the_trunk_beside_a_backbone_is_told_where_there_are_pictures(build, report, pictures, tmp_path):
+    trunk = TrunkTemplate.shipped()
+    seen, named = report("--data", pictures), report("--classes", "blue,green,red", "--force")
+    assert seen["architecture"]["beside"] == {"encoder": "tiny", "encoder_sha256": trunk.sha256}
+    assert named["architecture"]["beside"] is None
+    assert seen["architecture"]["macs"] - named["architecture"]["macs"] == trunk.macs
+    assert {seen["architecture"]["stages"], named["architecture"]["stages"]} <= {0, 3}
+    card = tmp_path / "m.edge" / "MODEL_CARD.md"
+    assert "trunk beside it" not in card.read_text()
+    build("--data", pictures, "--force")
+    assert "the trunk beside it learnt from CIFAR-10's photographs and from drawn shapes" in card.read_text()
 
 
 def test_sizes_are_told_with_what_they_scored(build, report, pictures, tmp_path):

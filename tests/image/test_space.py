@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from modelgpt_edge.architecture.image.scales import Scales
 from modelgpt_edge.parameters.image.space import Space, Traits
 
 
@@ -65,10 +66,37 @@ def test_channels_that_may_be_negative_keep_their_sign(channels):
 
 
 def test_traits_say_which_space_it_is(channels):
-    weights = np.array([1, 2, 1, 1, 3], np.float32)
+    scales = Scales(np.array([1, 2, 1, 1, 3], np.float32), np.ones(5, np.float32))
+    beside = Scales(np.ones(2, np.float32), np.ones(2, np.float32))
     for traits, space in (
         (Traits(), Space.around(channels)),
         (Traits(rooted=False), Space.around(channels, rooted=False)),
-        (Traits(weights), Space.linear(channels[0], weights)),
+        (Traits(beside=beside), Space.around(channels, beside=beside)),
+        (Traits(scales), Space.linear(channels[0], scales)),
     ):
         np.testing.assert_array_equal(traits.space(channels).of(channels), space.of(channels))
+
+
+def test_a_trunk_beside_it_weighs_more_than_a_stage_and_less_than_the_last_layer(channels):
+    draw = np.random.default_rng(1)
+    trunk = draw.gamma(1.0, size=(7, 3)).astype(np.float32)
+    beside = Scales(np.array([1, 1, 2], np.float32), np.array([0.5, 2, 1], np.float32))
+    made = Space.around([channels[0], trunk, channels[1]], beside=beside).of([channels[0], trunk, channels[1]])
+    lengths = [np.linalg.norm(part, axis=1) for part in np.split(made, [5, 8], axis=1)]
+    total = np.sqrt(2**2 + 1.2**2 + 1)
+    for length, weight in zip(lengths, (2, 1.2, 1)):
+        np.testing.assert_allclose(length, weight / total, rtol=1e-5)
+    rows = trunk.astype(np.float64)
+    deviation = np.sqrt((7 * rows.var(0) + 10 * np.array([0.5, 2, 1]) ** 2) / 17)
+    moved = (rows - rows.mean(0)) * [1, 1, 2] / (deviation + 0.1 * deviation.mean())
+    wanted = moved / np.linalg.norm(moved, axis=1, keepdims=True) * 1.2 / total
+    np.testing.assert_allclose(made[:, 5:8], wanted, atol=1e-6)
+
+
+def test_few_pictures_are_scaled_as_is_usual_and_many_as_they_are():
+    usual, own = np.array([1, 4], np.float32), np.random.default_rng(2).normal(0, [4, 1], (4000, 2))
+    scales = Scales(np.ones(2, np.float32), usual)
+    first, second = scales.of(np.repeat(own[:1], 2, axis=0))
+    assert first / second == pytest.approx(4, rel=0.2)
+    first, second = scales.of(own)
+    assert first / second == pytest.approx(1 / 4, rel=0.2)

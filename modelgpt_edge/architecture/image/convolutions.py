@@ -58,27 +58,30 @@ class Convolutions:
     Attributes:
         ranges: of every activation, needed by both forms of int8.
         mean, deviation: what is taken off pixels, a whole number, and what they are divided by then.
+        picture: what the normalised picture is called, in the graph and among the ranges.
     """
 
     precision: str
     ranges: Ranges = field(default_factory=dict)
     mean: int = MEAN
     deviation: int = DEVIATION
+    picture: str = PICTURE
 
     def enter(self, graph: Graph, pixels: str) -> Value:
         """Pixels [N, S, S, 3] uint8 as normalised maps [N, 3, S, S]."""
         order = [0, 3, 1, 2]
         if self.precision == "int8":  # bytes are what is wanted already
             turned = graph.add("Transpose", pixels, perm=order)
-            scale = graph.scalar(f"{PICTURE}_scale", np.float32(1 / self.deviation))
-            zero = graph.scalar(f"{PICTURE}_zero", np.uint8(self.mean))
-            return Value(graph.add("DequantizeLinear", turned, scale, zero, name=PICTURE), PICTURE, rounded=True)
+            scale = graph.scalar(f"{self.picture}_scale", np.float32(1 / self.deviation))
+            zero = graph.scalar(f"{self.picture}_zero", np.uint8(self.mean))
+            entered = graph.add("DequantizeLinear", turned, scale, zero, name=self.picture)
+            return Value(entered, self.picture, rounded=True)
         # The cast goes first: TensorRT takes bytes into nothing else.
         values = graph.add("Cast", pixels, to=TensorProto.FLOAT16 if self.precision == HALF else TensorProto.FLOAT)
         turned = graph.add("Transpose", values, perm=order)
         centred = graph.add("Sub", turned, graph.constant("pixel_mean", self._number(self.mean)))
-        scaled = graph.add("Mul", centred, graph.constant("pixel_scale", self._number(1 / self.deviation)), name=PICTURE)
-        return self._rounded(graph, Value(scaled, PICTURE))
+        scaled = graph.add("Mul", centred, graph.constant("pixel_scale", self._number(1 / self.deviation)), name=self.picture)
+        return self._rounded(graph, Value(scaled, self.picture))
 
     def leave(self, graph: Graph, x: Value) -> str:
         """Maps in float32, for what comes after the convolutions."""
@@ -133,7 +136,7 @@ class Convolutions:
     def _step(self, name: str) -> tuple[np.float32, np.integer[Any]]:
         """Step and zero point of an activation."""
         signed = self.precision == SIGNED
-        if name == PICTURE:
+        if name == self.picture:
             return np.float32(1 / self.deviation), np.int8(0) if signed else np.uint8(self.mean)
         low, high, _ = self.ranges[name]
         if signed:

@@ -47,6 +47,7 @@ class OnnxTemplate:
     deviation: Colour
     classifier: Floats | None = field(default=None, repr=False)
     linear = None
+    beside = None
     precisions = ("fp32", "fp16")
 
     @property
@@ -85,7 +86,7 @@ class OnnxTemplate:
             progress(min(1.0, place.stop / len(pictures)))
         return (made,)
 
-    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+    def add_to(self, graph: Graph, pixels: str, precision: str, told: int, ranges: Ranges | None = None) -> tuple[str, ...]:
         """See `PictureTemplate`; it tells of no stages, and ``fp16`` is of its weights alone."""
         if precision not in self.precisions:
             raise ValueError(f"there is no {precision} of a network that isn't written here")
@@ -107,6 +108,6 @@ class OnnxTemplate:
     @cached_property
     def _session(self) -> GraphSession:
         graph = Graph("modelgpt_edge_network")
-        (made,) = self.add_to(graph, graph.input("pixels", "uint8", self.size, self.size, 3), "fp32", stages=False)
+        (made,) = self.add_to(graph, graph.input("pixels", "uint8", self.size, self.size, 3), "fp32", told=1)
         graph.output(made, "channels", "float32", self.features.width)
         return open_graph(graph)

@@ -19,15 +19,16 @@ ASKED: dict[str, tuple[list[int], tuple[str, ...]]] = {
 }
 
 
-def find_ranges(graph: Graph, pictures: NDArray[np.uint8]) -> Ranges:
+def find_ranges(graph: Graph, pictures: NDArray[np.uint8], picture: str = PICTURE) -> Ranges:
     """What every activation reaches on pictures (N, S, S, 3), N at least 1, the normalised picture among them.
 
     Args:
         graph: in fp32, from ``pixels``, its convolutions by `Convolutions`; it is changed.
+        picture: what the normalised picture is called in it.
     """
     clipped = {node.input[0] for node in graph.nodes if node.op_type in CLIPS}
     made = [node.output[0] for node in graph.nodes if node.op_type in ("Conv", "Add", *CLIPS)]
-    names = [PICTURE, *(name for name in made if name not in clipped)]
+    names = [picture, *(name for name in made if name not in clipped)]
     asked = []
     for name in names:
         for op, (axes, columns) in ASKED.items():

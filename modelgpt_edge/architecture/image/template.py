@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from modelgpt_edge.architecture.image.backbone import Backbone
 from modelgpt_edge.architecture.image.convolutions import HALF, SIGNED, Ranges
 from modelgpt_edge.architecture.image.ranges import find_ranges
-from modelgpt_edge.architecture.image.trunk import Trunk
+from modelgpt_edge.architecture.image.samples import sample_pictures
+from modelgpt_edge.architecture.image.scales import Scales
+from modelgpt_edge.architecture.image.shrinking import add_shrunk, shrunk
+from modelgpt_edge.architecture.image.trunk import PICTURE, Trunk
 from modelgpt_edge.architecture.image.trunk_shape import COLOURS
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import TargetUnavailableError
@@ -51,15 +55,19 @@ class PictureTemplate(Protocol):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one picture."""
+        """Multiply-accumulates of one picture, without those of what is beside it."""
 
     @property
     def classifier(self) -> Floats | None:
         """Rows (1000, D) of ImageNet's classes on its last layer; None where it has none, and names say nothing to it."""
 
     @property
-    def linear(self) -> Floats | None:
-        """How much each channel (D,) weighs where a head must be linear, to fold into the last layer; None where not."""
+    def linear(self) -> Scales | None:
+        """Scales of its channels where a head must be linear, to fold into the last layer; None where not."""
+
+    @property
+    def beside(self) -> TrunkTemplate | None:
+        """The trunk that stands beside it; None where none does."""
 
     @property
     def rooted(self) -> bool:
@@ -70,10 +78,10 @@ class PictureTemplate(Protocol):
         """Those that `add_to` knows."""
 
     def channels(self, pictures: NDArray[np.uint8], *, progress: Told = ...) -> tuple[Floats, ...]:
-        """What it says of pictures (N, S, S, 3): of the last layer (N, D), and of stages before it."""
+        """What it says of pictures (N, S, S, 3): of the last layer (N, D), of the trunk beside it, and of stages before it."""
 
-    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
-        """Add it to a graph from ``pixels`` [N, S, S, 3]; names of its channels, those of stages where asked for."""
+    def add_to(self, graph: Graph, pixels: str, precision: str, told: int, ranges: Ranges | None = None) -> tuple[str, ...]:
+        """Add it to a graph from ``pixels`` [N, S, S, 3]; names of the first `told` of its channels at least."""
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """Ranges of its activations, which int8 needs."""
@@ -88,10 +96,15 @@ class PictureTemplate(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SizedBackbone:
-    """A backbone at one size of its input."""
+    """A backbone at one size of its input, the tiny trunk beside it.
+
+    The trunk sees the same pictures at its own size: it tells apart what is written and drawn, of which the backbone's
+    photographs taught little, at a hundredth of the backbone's work (ADR 23).
+    """
 
     backbone: Backbone
     size: int
+    beside: TrunkTemplate
     kind = "backbone"
     linear = None
     rooted = True
@@ -119,15 +132,20 @@ class SizedBackbone:
 
     def channels(self, pictures: NDArray[np.uint8], *, progress: Told = lambda share: None) -> tuple[Floats, ...]:
         """See `PictureTemplate`."""
-        return self.backbone.channels(pictures, progress=progress)
+        last, *stages = self.backbone.channels(pictures, progress=progress)
+        return last, *self.beside.channels(shrunk(pictures, self.beside.size)), *stages
 
-    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+    def add_to(self, graph: Graph, pixels: str, precision: str, told: int, ranges: Ranges | None = None) -> tuple[str, ...]:
         """See `PictureTemplate`."""
-        return self.backbone.add_to(graph, pixels, self.size, precision, stages, ranges)
+        last, *stages = self.backbone.add_to(graph, pixels, self.size, precision, told > 2, ranges)
+        if told == 1:
+            return (last,)
+        small = add_shrunk(graph, pixels, self.size, self.beside.size, whole=precision == "int8")
+        return last, *self.beside.add_to(graph, small, precision, 1, ranges), *stages
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """See `PictureTemplate`."""
-        return self.backbone.calibrate(pictures)
+        return {**self.backbone.calibrate(pictures), **self.beside.calibrate(shrunk(pictures, self.beside.size))}
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """Never, see `PictureTemplate`."""
@@ -145,6 +163,7 @@ class TrunkTemplate:
     trunk: Trunk
     kind = "trunk"
     name = TINY
+    beside = None
     classifier = None
     rooted = True
     precisions = WRITTEN
@@ -154,12 +173,12 @@ class TrunkTemplate:
         """The trunk that comes with the package."""
         return TrunkTemplate(Trunk.shipped().with_colours())
 
-    @property
-    def linear(self) -> Floats:
+    @cached_property
+    def linear(self) -> Scales:
         """See `PictureTemplate`."""
         weights = np.ones(self.trunk.width, np.float32)
         weights.reshape(-1, self.trunk.shape.channels)[:, -COLOURS:] = COLOURED
-        return weights
+        return Scales(weights, self.trunk.features(sample_pictures(self.size)).std(0))
 
     @property
     def size(self) -> int:
@@ -180,13 +199,13 @@ class TrunkTemplate:
         """See `PictureTemplate`; it tells of no stages."""
         return (self.trunk.features(pictures, progress),)
 
-    def add_to(self, graph: Graph, pixels: str, precision: str, stages: bool, ranges: Ranges | None = None) -> tuple[str, ...]:
+    def add_to(self, graph: Graph, pixels: str, precision: str, told: int, ranges: Ranges | None = None) -> tuple[str, ...]:
         """See `PictureTemplate`; it tells of no stages."""
         return (self.trunk.add_to(graph, pixels, precision, ranges),)
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """See `PictureTemplate`."""
-        return find_ranges(self.trunk.graph(), pictures)
+        return find_ranges(self.trunk.graph(), pictures, PICTURE)
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """See `PictureTemplate`."""

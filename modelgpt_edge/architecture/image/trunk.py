@@ -34,6 +34,8 @@ SHIPPED = Path(__file__).with_name("trunk.safetensors")
 FORMAT = "modelgpt-edge trunk 1"
 # Pictures that ONNX Runtime is given at once, and between two reports of progress.
 BATCH = 64
+# The normalised picture, in graphs where another network may stand beside the trunk.
+PICTURE = "trunk_picture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +119,15 @@ class Trunk:
         return Network((SIZE, SIZE, 3), (*self.layers, head, *([Softmax()] if probabilities else [])))
 
     def add_to(self, graph: Graph, pixels: str, precision: str = "fp32", ranges: Ranges | None = None) -> str:
-        """Add it to a graph, from pixels [N, 32, 32, 3] uint8; the name of the features [N, D] is returned.
+        """Add it to a graph, from pixels [N, 32, 32, 3]; the name of the features [N, D] is returned.
 
         Args:
+            pixels: uint8; floats of the same values where the precision isn't ``int8``.
             precision: as for `Convolutions`, whose ranges, found by `find_ranges`, int8 needs.
         """
         from modelgpt_edge.architecture.image.convolutions import ALWAYS, ON_PROCESSORS, Convolutions
 
-        convolutions = Convolutions(precision, ranges or {}, mean=MIDDLE, deviation=1)
+        convolutions = Convolutions(precision, ranges or {}, mean=MIDDLE, deviation=1, picture=PICTURE)
         x = convolutions.enter(graph, pixels)
         for place, step in enumerate(self.shape.steps):
             weight, bias = self._arrays(place)

@@ -33,9 +33,10 @@ HOW = {
     "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
     "stages": "the same, with what earlier stages of the backbone say beside the last one",
 }
+TRUNK_LEARNT = "learnt from CIFAR-10's photographs and from drawn shapes"
 LEARNT = {
     "backbone": "The backbone learnt from ImageNet's photographs",
-    "trunk": "The trunk learnt from CIFAR-10's photographs and from drawn shapes",
+    "trunk": f"The trunk {TRUNK_LEARNT}",
     "timm": "The network learnt from what timm's page of it names",
     "onnx": "The network learnt from what its makers showed it",
 }
@@ -57,6 +58,8 @@ def describe_pictures(
         chosen_by: who chose the generator: ``guard``, ``user``, or ``words`` where there was nothing to choose by.
     """
     kept = [c for c in compiled.candidates if c.kept]
+    blocks = len(generated.space.blocks)
+    beside = template.beside if blocks > 1 else None
     schema = requirement.schema
     names = tuple(c.name for c in schema.columns)
     return Manifest(
@@ -70,10 +73,11 @@ def describe_pictures(
             "encoder": template.name,
             "encoder_sha256": template.sha256,
             "size": template.size,
-            "stages": len(generated.space.blocks) - 1,
+            "beside": None if beside is None else {"encoder": beside.name, "encoder_sha256": beside.sha256},
+            "stages": blocks - 1 - (beside is not None),
             "weighed": [{"template": t.kind, "encoder": t.name, "size": t.size, "log_loss": loss} for t, loss in weighed],
             "parameters": count_parameters(onnx.load_from_string(compiled.truth).graph),
-            "macs": template.macs,
+            "macs": template.macs + (0 if beside is None else beside.macs),
             "bytes": min((c.bytes for c in kept), default=len(compiled.truth)),
         },
         generator={
@@ -120,7 +124,9 @@ def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, note
     names = ", ".join(safe(name) for name in manifest.classes[:MOST_CLASSES])
     more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""
     told = [f"{safe(name)}: {safe(meaning, 300)}" for name, meaning in manifest.requirement.meanings.items()]
-    size, network = architecture["size"], network_name(architecture["template"], safe(architecture["encoder"]))
+    size, beside = architecture["size"], architecture["beside"]
+    network = network_name(architecture["template"], safe(architecture["encoder"]), beside and beside["encoder"])
+    learnt = LEARNT[architecture["template"]] + (f"; the trunk beside it {TRUNK_LEARNT}" if beside else "")
     return "\n".join(
         [
             f"# Tells {SHOWN}",
@@ -154,7 +160,7 @@ def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, note
             "## What to mind",
             "",
             "* A picture that belongs to no class is given one all the same: look at its probability.",
-            f"* {LEARNT[architecture['template']]}, with what they show and what they don't.",
+            f"* {learnt}, with what they show and what they don't.",
             *(f"* {safe(note, 500)}" for note in notes),
             "",
         ]

@@ -120,9 +120,8 @@ def picture_graph(source: PictureSource, precision: str, with_label: bool) -> on
     """``pixels`` [N, S, S, 3] uint8 to ``probabilities`` [N, K], and ``label`` [N] where asked for."""
     graph = Graph("modelgpt_edge_pictures")
     pixels = graph.input("pixels", "uint8", source.template.size, source.template.size, 3)
-    stages = len(source.space.blocks) > 1
     ranges = source.ranges if precision.startswith("int8") else None
-    channels = source.template.add_to(graph, pixels, precision, stages, ranges)
+    channels = source.template.add_to(graph, pixels, precision, len(source.space.blocks), ranges)
     parts = [_block(graph, value, block) for value, block in zip(channels, source.space.blocks)]
     embedding = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
     scores = add_scores(graph, embedding, source.head, precision == HALF)

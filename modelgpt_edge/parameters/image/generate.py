@@ -51,7 +51,7 @@ class Seen:
 
     @staticmethod
     def by(space: Space, channels: Sequence[Floats], labels: NDArray[np.int32], words: Floats) -> Seen:
-        """Pictures of channels; names say nothing of the stages before the last layer."""
+        """Pictures of channels; names say nothing of the trunk, nor of stages before the last layer."""
         silent = np.zeros((space.width - len(words), words.shape[1]), np.float32)
         return Seen(space, space.of(channels), labels, np.concatenate([words, silent]))
 
@@ -65,7 +65,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """What the model is held against: pictures without names, on the last layer, solved where it is asked for."""
+    """What the model is held against: pictures without names and earlier stages, solved where it is asked for."""
 
     seen: Seen
     judged: Judged
@@ -86,7 +86,7 @@ class PicturesGenerated:
             ``stages`` (the floor, earlier stages of the backbone beside the last one).
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
         places: (T,) of the pictures that `held_out` and `truth` are of, among those that it learnt from; of `scored` none.
-        row_losses: (N,) of pictures held out from those that it learnt from; None where they are too few to tell anything.
+        row_losses: (N,) of pictures held out from those that it learnt from.
         alone: the head without names; None where there was no picture.
     """
 
@@ -100,7 +100,7 @@ class PicturesGenerated:
     truth: NDArray[np.int32]
     seconds: float
     places: NDArray[np.intp]
-    row_losses: Floats | None = None
+    row_losses: Floats
     alone: Alone | None = None
 
 
@@ -118,7 +118,8 @@ def generate_pictures(
     """Emit a head for channels of labelled pictures.
 
     Args:
-        channels: of the last layer (N, D), and of earlier stages; N may be 0, unless the space must be linear.
+        channels: of the last layer (N, D), of the trunk beside it where `traits` say so, and of earlier stages; N may be 0,
+            unless the space must be linear.
         labels: class positions (N,).
         prior: directions (D, K) of the classes' names; None where nothing is known of names.
         generator: the one to use; None lets held-out pictures choose.
@@ -130,20 +131,21 @@ def generate_pictures(
     """
     start = time.perf_counter()
     spoken = prior is not None
-    _require_possible(generator, len(labels), spoken, len(channels) > 1)
+    staged = len(channels) > traits.usual
+    _require_possible(generator, len(labels), spoken, staged)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
-    space = traits.space(centre[:1])
     if not len(labels):
-        return _by_names(space, words, start)
+        return _by_names(traits.space(centre[:1]), words, start)
+    space = traits.space(centre[: traits.usual])
     with threadpool_limits(1, "blas"):
         progress("generating", 0)
         seen = last = Seen.by(space, channels, labels, words)
-        judgement = judge(last.embedded, labels, words, spoken, seed, menu=PICTURES)
+        judgement = judge(last.embedded, labels, last.words, spoken, seed, menu=PICTURES)
         by_name = judgement.by_name
         wide: Seen | None = None
-        if len(channels) > 1 and (generator == "stages" or (generator is None and judgement.enough)):
-            wide = Seen.by(Space.around(centre, traits.rooted), channels, labels, words)
+        if staged and (generator == "stages" or (generator is None and judgement.enough)):
+            wide = Seen.by(traits.space(centre), channels, labels, words)
             only = "floor" if spoken else "linear"
             by_name["stages"] = judge(wide.embedded, labels, wide.words, spoken, seed, only, PICTURES).by_name[only]
         chosen = generator or _choose(judgement)
@@ -162,7 +164,7 @@ def generate_pictures(
         truth=judgement.truth,
         seconds=time.perf_counter() - start,
         places=judgement.places,
-        row_losses=log_losses(best.logits, judgement.truth) if judgement.enough else None,
+        row_losses=log_losses(best.logits, judgement.truth),
         alone=Alone(last, by_name["linear"]),
     )
 
@@ -198,6 +200,7 @@ def _by_names(space: Space, words: Floats, start: float) -> PicturesGenerated:
         truth=np.empty(0, np.int32),
         seconds=time.perf_counter() - start,
         places=np.empty(0, np.intp),
+        row_losses=np.empty(0, np.float32),
     )
 
 
