@@ -18,10 +18,10 @@ Rows = Sequence[Mapping]
 HEADLINE = 10
 # Which choices of the head on the backbone had seen a set; of the tiny trunk's, NOTES tell.
 HEAD_NOTES = {
-    "cifar10": "Strengths of the head's prior were chosen on its names, and the head's space was tried on it.",
-    "mnist": "Strengths of the head's prior were chosen with an eye on it, and the head's space was tried on it.",
-    "digits": "No constant of the head was chosen on it.",
-    "fashion": "The head's space (roots, what earlier stages weigh) was tried on it; no strength was chosen on it.",
+    "cifar10": "Strengths of the head's prior were chosen on its names, and the head's space on it.",
+    "mnist": "Strengths of the head's prior and the head's space were chosen with an eye on it.",
+    "digits": "No constant of the head was chosen on it; how much the tiny trunk weighs beside the backbone was tried on it.",
+    "fashion": "The head's space (roots, weights of earlier stages and of the trunk) was tried on it; no strength was chosen on it.",
 }
 CONTEXT = (
     "For context, not measured here: MLPerf Tiny's model for CIFAR-10, a ResNet-8 that is trained on all 50,000 pictures, "
@@ -86,7 +86,8 @@ def _preface(rows: Rows, seeds: int, result: Mapping, unrun: Sequence[str]) -> s
         f"{seeds} seeds, which draw the pictures to learn from, {UNLABELLED} unlabelled ones and those that are asked; "
         "a cell of fewer seeds says so. *n* shots are n pictures of each class",
         f"* The backbone is EfficientNet-Lite0 at {result['size']} x {result['size']}, ImageNet's weights, for all but those "
-        "of 32 x 32. *modelgpt-edge* is what `build` does: names of classes, and pictures where there are some",
+        "of 32 x 32. *modelgpt-edge* is what `build` does: names of classes, and pictures where there are some, which its tiny "
+        "trunk sees as well",
         "* CPU time (all threads) and wall time run from pictures as they were published to a model that answers: reading them "
         "at their size, opening the backbone, embedding, fitting and every choice by held-out pictures; imports, one warm-up "
         "and compiling left out",

@@ -23,7 +23,8 @@ from wheels import MissingDataError
 
 # What a reader has to know of each set: which choices in the product had seen it.
 NOTES = {
-    "cifar10": "The tiny trunk learnt these classes from other pictures of them, and was chosen with an eye on this part.",
+    "cifar10": "The tiny trunk learnt these classes from other pictures of them, and was chosen with an eye on this part: what "
+    "it has a share in is flattered.",
     "mnist": "The tiny trunk was chosen with an eye on it; it learnt from none of it.",
     "digits": "Nothing of the tiny trunk was chosen on it.",
     "fashion": "Nothing of the tiny trunk was chosen on it.",

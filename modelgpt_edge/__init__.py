@@ -1,7 +1,7 @@
 """modelgpt-edge: a small, checked, compiled model for your task and device, in seconds and with no training.
 
-The public API is `build` (on a workstation), `load` (on the device) and `list_targets`. Each is imported when first used, so
-that a device never loads what only a build needs.
+The public API is `build` and `plan`, which tells what will fit (on a workstation), `load` (on the device) and `list_targets`.
+Each is imported when first used, so that a device never loads what only a build needs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelgpt_edge.pipeline import build as build
+    from modelgpt_edge.pipeline import plan as plan
     from modelgpt_edge.runtime.model import load as load
     from modelgpt_edge.targets.registry import list_targets as list_targets
 
-__all__ = ["build", "list_targets", "load"]
+__all__ = ["build", "list_targets", "load", "plan"]
 
 _HOMES = {
     "build": "modelgpt_edge.pipeline",
+    "plan": "modelgpt_edge.pipeline",
     "load": "modelgpt_edge.runtime.model",
     "list_targets": "modelgpt_edge.targets.registry",
 }
@@ -27,7 +29,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'modelgpt_edge' has no attribute {name!r}")
     import importlib
 
-    if name == "build":
+    if _HOMES[name] == _HOMES["build"]:
         _require_building()
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value

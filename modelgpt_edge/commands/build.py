@@ -258,8 +258,8 @@ def _dry_run(
     as_json: bool,
 ) -> None:
     """Tell what will fit; BudgetError where nothing does, after the table that shows by how much."""
+    from modelgpt_edge import plan
     from modelgpt_edge.architecture.choice import require_fit
-    from modelgpt_edge.pipeline import plan
 
     understood, frontier = plan(
         task,

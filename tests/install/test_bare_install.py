@@ -143,11 +143,12 @@ def test_a_package_from_a_workstation_predicts_on_the_device(device, package, pa
 
 def test_building_on_the_device_says_what_to_install(device, patients, write_csv, tmp_path):
     table = write_csv(tmp_path / "table.csv", patients)
-    ran = device("modelgpt-edge", "build", "--task", "predict the outcome", "--data", table)
-    assert ran.returncode == 4
-    assert ran.stderr.startswith("error: build: ")
-    assert "is not installed, and building needs it. Run: pip install 'modelgpt-edge[build]'" in ran.stderr
-    assert ran.stderr.count("\n") == 1
+    for more in ((), ("--dry-run",)):
+        ran = device("modelgpt-edge", "build", "--task", "predict the outcome", "--data", table, *more)
+        assert ran.returncode == 4
+        assert ran.stderr.startswith("error: build: ")
+        assert "is not installed, and building needs it. Run: pip install 'modelgpt-edge[build]'" in ran.stderr
+        assert ran.stderr.count("\n") == 1
     code = "import modelgpt_edge\ntry: modelgpt_edge.build\nexcept Exception as e: print(type(e).__name__, e)"
     assert "pip install 'modelgpt-edge[build]'" in device("python", "-c", code).stdout
 
