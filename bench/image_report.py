@@ -21,7 +21,7 @@ HEAD_NOTES = {
     "cifar10": "Strengths of the head's prior were chosen on its names, and the head's space on it.",
     "mnist": "Strengths of the head's prior and the head's space were chosen with an eye on it.",
     "digits": "No constant of the head was chosen on it; how much the tiny trunk weighs beside the backbone was tried on it.",
-    "fashion": "The head's space (roots, weights of earlier stages and of the trunk) was tried on it; no strength was chosen on it.",
+    "fashion": "The head's space (roots, weights of stages and trunk) was tried on it; no strength was chosen on it.",
 }
 CONTEXT = (
     "For context, not measured here: MLPerf Tiny's model for CIFAR-10, a ResNet-8 that is trained on all 50,000 pictures, "

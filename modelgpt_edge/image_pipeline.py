@@ -29,6 +29,8 @@ from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.registry import find_target
 
 MOST_NAMED = 5
+UNMEASURED = "Nothing was given to measure the model on: try it on pictures whose class you know, or give some by --data."
+MOVED = "The unlabelled pictures moved what the names say: they should show these classes, and hardly anything else."
 
 
 def build_pictures(
@@ -89,9 +91,10 @@ def _leaning(generator: str | None, classes: Sequence[str], counts: Mapping[str,
 
 
 def _remarks(generated: PicturesGenerated, classes: Sequence[str]) -> list[str]:
-    scores, notes = generated.scores, []
+    scores = generated.scores
+    notes = [MOVED] if generated.moved else []
     if scores.child.value is None:
-        return ["Nothing was given to measure the model on: try it on pictures whose class you know, or give some by --data."]
+        return [*notes, UNMEASURED]
     seen = set(generated.truth.tolist())
     unseen = [shown(name) for place, name in enumerate(classes) if place not in seen]
     if unseen:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.parameters.image.settling import settled_where_better
 from modelgpt_edge.parameters.image.space import PLAIN, Space, Traits
 from modelgpt_edge.parameters.likelihood import log_losses
 from modelgpt_edge.parameters.score import Score, classification_score
@@ -87,6 +88,7 @@ class PicturesGenerated:
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
         places: (T,) of the pictures that `held_out` and `truth` are of, among those that it learnt from; of `scored` none.
         row_losses: (N,) of pictures held out from those that it learnt from.
+        moved: whether unlabelled pictures moved what the names say.
         alone: the head without names; None where there was no picture.
     """
 
@@ -101,6 +103,7 @@ class PicturesGenerated:
     seconds: float
     places: NDArray[np.intp]
     row_losses: Floats
+    moved: bool = False
     alone: Alone | None = None
 
 
@@ -123,7 +126,8 @@ def generate_pictures(
         labels: class positions (N,).
         prior: directions (D, K) of the classes' names; None where nothing is known of names.
         generator: the one to use; None lets held-out pictures choose.
-        around: channels of the user's unlabelled pictures, which the space is centred on; of the labelled ones where not given.
+        around: channels of the user's unlabelled pictures, which the space is centred on, of the labelled ones where not given;
+            and which may move what the names say, see `settled_where_better`.
         traits: of the template that said the channels.
 
     Raises:
@@ -135,8 +139,13 @@ def generate_pictures(
     _require_possible(generator, len(labels), spoken, staged)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
+    unmoved = words
+    if around is not None and spoken:
+        last_layer = traits.space(centre[:1])
+        words = settled_where_better(words, last_layer.of(around), last_layer.of(channels), labels)
+    moved = words is not unmoved
     if not len(labels):
-        return _by_names(traits.space(centre[:1]), words, start)
+        return _by_names(traits.space(centre[:1]), words, moved, start)
     space = traits.space(centre[: traits.usual])
     with threadpool_limits(1, "blas"):
         progress("generating", 0)
@@ -165,6 +174,7 @@ def generate_pictures(
         seconds=time.perf_counter() - start,
         places=judgement.places,
         row_losses=log_losses(best.logits, judgement.truth),
+        moved=moved,
         alone=Alone(last, by_name["linear"]),
     )
 
@@ -186,7 +196,7 @@ def scored(
     return replace(generated, scores=scores, held_out=logits, truth=labels, places=np.empty(0, np.intp))
 
 
-def _by_names(space: Space, words: Floats, start: float) -> PicturesGenerated:
+def _by_names(space: Space, words: Floats, moved: bool, start: float) -> PicturesGenerated:
     """The prior alone, of which nothing is known."""
     unknown, nothing = TextScores(_UNSCORED, _UNSCORED, _UNSCORED), np.empty((0, words.shape[1]), np.float32)
     return PicturesGenerated(
@@ -201,6 +211,7 @@ def _by_names(space: Space, words: Floats, start: float) -> PicturesGenerated:
         seconds=time.perf_counter() - start,
         places=np.empty(0, np.intp),
         row_losses=np.empty(0, np.float32),
+        moved=moved,
     )
 
 
