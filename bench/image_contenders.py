@@ -66,7 +66,7 @@ def _unlabelled(task: Task) -> Fit:
 def _chosen(task: Task, apart: np.ndarray | None) -> Fit:
     """On the backbone, or on the tiny trunk where held-out pictures clearly favour that, as a build without limits has it."""
     from modelgpt_edge.architecture.image.template import TrunkTemplate
-    from modelgpt_edge.picture_templates import CLEAR, clearly_better
+    from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better
 
     clear = len(task.learnt) >= CLEAR * len(task.found.classes)
     templates: list[PictureTemplate] = [open_template(task.size), *([TrunkTemplate.shipped()] if clear else [])]

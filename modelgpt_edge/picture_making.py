@@ -22,6 +22,7 @@ from modelgpt_edge.compile.image.source import PictureSource
 from modelgpt_edge.data.picture_reading import Progress, read_set
 from modelgpt_edge.data.picture_sets import PictureSet
 from modelgpt_edge.errors import BudgetError
+from modelgpt_edge.parameters.image.choosing import typical
 from modelgpt_edge.parameters.image.generate import PicturesGenerated, generate_pictures, scored
 from modelgpt_edge.parameters.image.space import Traits
 from modelgpt_edge.picture_names import Spoken
@@ -121,8 +122,9 @@ def take_first_that_fits(job: Job, choice: Choice) -> Taken:
     ready: dict[PictureTemplate, Made] = {}
     weighed: tuple[tuple[PictureTemplate, float], ...] = ()
     # Held-out pictures choose, unless the user chose what they would be held out from.
-    judged = choice.first is not None and len(templates) > 1 and _typical(job.given.labelled) >= choice.least
-    if judged and job.request.generator is None:
+    counts = {} if job.given.labelled is None else job.given.labelled.counts
+    enough = typical(np.array(list(counts.values()))) >= choice.least
+    if choice.first is not None and len(templates) > 1 and enough and job.request.generator is None:
         ready = {template: make_head(job, template) for template in templates}
         losses = [ready[template].generated.row_losses for template in templates]
         weighed = tuple((template, float(own.mean(dtype=np.float64))) for template, own in zip(templates, losses))
@@ -137,11 +139,6 @@ def take_first_that_fits(job: Job, choice: Choice) -> Taken:
             why = ""
     made = ready.get(templates[-1]) or make_head(job, templates[-1])
     return _finish(job, made, weighed, (*notes, *([why] if why else [])))
-
-
-def _typical(found: PictureSet | None) -> float:
-    """Pictures of the median class that has some; 0 where there is none."""
-    return 0 if found is None else float(np.median(list(found.counts.values())))
 
 
 def make_head(job: Job, template: PictureTemplate) -> Made:

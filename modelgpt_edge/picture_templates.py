@@ -18,14 +18,13 @@ from modelgpt_edge.architecture.image.template import SIZES, TINY, PictureTempla
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import BudgetError, InputError
 from modelgpt_edge.limits import Limits
+from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better
 from modelgpt_edge.parameters.image.generate import PICTURES
 from modelgpt_edge.requirement.wording import sized_name, spoken
 from modelgpt_edge.targets.target import Target
 
 # Of losses of the same held-out pictures under each template: a place.
 First = Callable[[Sequence[Floats]], int]
-# Pictures of a typical class that it takes to see that one template is clearly better: none has to be level for it.
-CLEAR = 2
 INSTEAD = "the tiny trunk is taken instead"
 SHOW = "Give some pictures of each class by --data."
 
@@ -112,16 +111,6 @@ def find_templates(
     # All sizes take the same storage. The trunk alone sees little of a photograph, but more of a drawing.
     first = clearly_better if encoder is None and size is None else None
     return Choice((SizedBackbone(backbone, fitting[0], trunk), *smaller), "", first)
-
-
-def clearly_better(losses: Sequence[Floats]) -> int:
-    """Place of the last template where its loss is lower than the first's by more than one standard error, else of the first.
-
-    Args:
-        losses: as of `smallest_as_good`.
-    """
-    gain = losses[0] - losses[-1]
-    return len(losses) - 1 if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0
 
 
 def smallest_as_good(losses: Sequence[Floats]) -> int:

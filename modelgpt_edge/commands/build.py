@@ -95,7 +95,7 @@ DEFAULT_OUT = "model.edge"
 @click.option(
     "--generator",
     metavar="NAME",
-    help="floor, linear or trained; of texts words, linear, floor or lora; of pictures words, linear, floor or stages. "
+    help="floor, linear or trained; of texts words, linear, floor or lora; of pictures words, linear, floor, stages or shapes. "
     "Default: what held-out rows favour.",
 )
 @click.option(

@@ -14,6 +14,7 @@ HOW = {
     "linear": "pictures alone",
     "floor": "pictures, with classes' names as their prior",
     "stages": "the same, on several stages of the backbone",
+    "shapes": "the same, the tiny trunk counting more than the backbone",
 }
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from modelgpt_edge.architecture.image.scales import Scales
 from modelgpt_edge.errors import InputError
 from modelgpt_edge.parameters.image.generate import PICTURES, generate_pictures, scored
-from modelgpt_edge.parameters.image.space import Space
+from modelgpt_edge.parameters.image.space import Space, Traits
 
 CLASSES, WIDTH = 3, 24
 
@@ -64,6 +65,29 @@ def test_enough_pictures_choose_and_find_the_stage_that_tells(prior):
     asked, truth = drawn(100, seed=1)
     last = generate_pictures(channels[:1], labels, prior, CLASSES)
     assert accuracy(made, asked, truth) > accuracy(last, asked, truth) + 0.1
+
+
+TRUNK = Traits(beside=Scales(np.ones(6, np.float32), np.ones(6, np.float32)))
+
+
+@pytest.mark.parametrize(("each", "generator"), [(1, "floor"), (2, "shapes"), (3, "shapes"), (12, "shapes")])
+def test_a_trunk_that_tells_clearly_more_counts_more(each, generator, prior):
+    channels, labels = drawn(each)
+    made = generate_pictures(channels, labels, prior, CLASSES, traits=TRUNK)
+    assert made.generator == generator
+    lengths = [block.weight for block in made.space.blocks]
+    assert lengths[1] / lengths[0] == pytest.approx(1.4 if generator == "shapes" else 0.6)
+    assert ("shapes" in made.losses) == (each > 1)
+
+
+@pytest.mark.parametrize("each", [2, 4, 12])
+def test_a_trunk_that_tells_nothing_does_not(each, prior):
+    (last, _), labels = drawn(each)
+    noise = np.random.default_rng(8).normal(size=(len(labels), 6)).astype(np.float32)
+    made = generate_pictures(
+        [last + 3 * np.eye(CLASSES, WIDTH)[labels].astype(np.float32), noise], labels, prior, CLASSES, traits=TRUNK
+    )
+    assert made.generator != "shapes"
 
 
 def test_a_head_of_pictures_alone_is_logistic_regression():
@@ -129,6 +153,7 @@ def test_without_pictures_there_is_nothing_to_be_held_against(prior):
         ("linear", 0, True, "this generator needs pictures"),
         (None, 0, False, "names alone say nothing without a sentence encoder"),
         ("stages", 6, True, "the backbone has no earlier stages"),
+        ("shapes", 6, True, "no trunk stands beside this network"),
     ],
 )
 def test_what_there_is_nothing_for_is_refused(generator, pictures, spoken, says, prior):

@@ -9,7 +9,8 @@ from modelgpt_edge.architecture.image.shape import LITE, Shape
 from modelgpt_edge.architecture.image.template import SizedBackbone, TrunkTemplate
 from modelgpt_edge.errors import BudgetError
 from modelgpt_edge.limits import NO_LIMITS, Limits
-from modelgpt_edge.picture_templates import Choice, clearly_better, find_templates, smallest_as_good
+from modelgpt_edge.parameters.image.choosing import clearly_better
+from modelgpt_edge.picture_templates import Choice, find_templates, smallest_as_good
 from modelgpt_edge.targets.registry import find_target
 
 LITE0 = Shape.scaled(*LITE["EfficientNet-Lite0"])

@@ -32,6 +32,7 @@ HOW = {
     "linear": "a multinomial logistic head on what the template says of the pictures, solved to convergence",
     "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
     "stages": "the same, with what earlier stages of the backbone say beside the last one",
+    "shapes": "the same, with what the tiny trunk says counting more than the backbone",
 }
 TRUNK_LEARNT = "learnt from CIFAR-10's photographs and from drawn shapes"
 LEARNT = {

