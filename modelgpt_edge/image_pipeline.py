@@ -29,8 +29,8 @@ from modelgpt_edge.targets.backends import backends_of, require_toolchain
 from modelgpt_edge.targets.registry import find_target
 
 MOST_NAMED = 5
-UNMEASURED = "Nothing was given to measure the model on: try it on pictures whose class you know, or give some by --data."
-MOVED = "The unlabelled pictures moved what the names say: they should show these classes, and hardly anything else."
+UNMEASURED = "There was nothing to measure the model on: try it on pictures whose class you know, or give some more by --data."
+MOVED = "The unlabelled pictures moved what the names say. Leave --unlabelled out where they show much else than these classes."
 
 
 def build_pictures(
@@ -55,7 +55,7 @@ def build_pictures(
     without = [name for name in classes if name not in known]
     leaning = _leaning(request.generator, classes, {} if found is None else found.counts)
     given = _given(request, found, classes)
-    choice = find_templates(request.encoder, request.size, without, targets, limits)
+    choice = find_templates(request.encoder, request.size, without, targets, limits).able(request.generator)
     with ThreadPoolExecutor(1) as aside:
         # A network of their own reads names; pictures are read and embedded meanwhile.
         names = aside.submit(read_names, choice.templates[0], requirement, without, leaning)

@@ -6,7 +6,7 @@ A network that was asked for is taken whatever the limits: what it costs is know
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from modelgpt_edge.targets.target import Target
 
 # Of losses of the same held-out pictures under each template: a place.
 First = Callable[[Sequence[Floats]], int]
+# Bytes over what a backbone takes at least, below which it is tried without the trunk too.
+SHORT = 1_000_000
 INSTEAD = "the tiny trunk is taken instead"
 SHOW = "Give some pictures of each class by --data."
 
@@ -44,6 +46,13 @@ class Choice:
     why: str
     first: First | None = None
     least: int = CLEAR
+
+    def able(self, generator: str | None) -> Choice:
+        """Without those that can't serve a generator that was asked for; the same where none can, which is told later."""
+        if generator not in ("stages", "shapes"):
+            return self
+        kept = tuple(t for t in self.templates if t.linear is None and (generator == "stages" or t.beside is not None))
+        return replace(self, templates=kept) if kept else self
 
     def begin(self, losses: Sequence[Floats]) -> tuple[int, str]:
         """The place that `first` finds, and why, in a sentence that holds once that one is taken; "" where nothing chose."""
@@ -109,8 +118,12 @@ def find_templates(
         sized = tuple(SizedBackbone(backbone, side, trunk) for side in fitting)
         return Choice((*sized, *smaller), "", smallest_as_good, PICTURES.enough)
     # All sizes take the same storage. The trunk alone sees little of a photograph, but more of a drawing.
-    first = clearly_better if encoder is None and size is None else None
-    return Choice((SizedBackbone(backbone, fitting[0], trunk), *smaller), "", first)
+    largest = SizedBackbone(backbone, fitting[0], trunk)
+    # Where storage is short the backbone may fit without the trunk.
+    short = flash is not None and flash < shape.least_bytes + SHORT
+    alone = (replace(largest, beside=None),) if short else ()
+    first = clearly_better if smaller and encoder is None else None
+    return Choice((largest, *alone, *smaller), "", first)
 
 
 def smallest_as_good(losses: Sequence[Floats]) -> int:

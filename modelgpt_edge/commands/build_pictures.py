@@ -13,8 +13,8 @@ HOW = {
     "words": "classes' names alone",
     "linear": "pictures alone",
     "floor": "pictures, with classes' names as their prior",
-    "stages": "the same, on several stages of the backbone",
-    "shapes": "the same, the tiny trunk counting more than the backbone",
+    "stages": "pictures and names, on several stages of the backbone",
+    "shapes": "pictures and names, the tiny trunk counting more than the backbone",
 }
 
 

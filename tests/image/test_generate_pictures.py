@@ -70,7 +70,7 @@ def test_enough_pictures_choose_and_find_the_stage_that_tells(prior):
 TRUNK = Traits(beside=Scales(np.ones(6, np.float32), np.ones(6, np.float32)))
 
 
-@pytest.mark.parametrize(("each", "generator"), [(1, "floor"), (2, "shapes"), (3, "shapes"), (12, "shapes")])
+@pytest.mark.parametrize(("each", "generator"), [(1, "floor"), (3, "floor"), (4, "shapes"), (12, "shapes")])
 def test_a_trunk_that_tells_clearly_more_counts_more(each, generator, prior):
     channels, labels = drawn(each)
     made = generate_pictures(channels, labels, prior, CLASSES, traits=TRUNK)
@@ -88,6 +88,29 @@ def test_a_trunk_that_tells_nothing_does_not(each, prior):
         [last + 3 * np.eye(CLASSES, WIDTH)[labels].astype(np.float32), noise], labels, prior, CLASSES, traits=TRUNK
     )
     assert made.generator != "shapes"
+
+
+def test_where_a_class_has_no_picture_the_others_choose_nothing(prior):
+    channels, labels = drawn(12)
+    shown = labels > 0
+    made = generate_pictures([c[shown] for c in channels], labels[shown], prior, CLASSES, traits=TRUNK)
+    assert made.generator == "floor"
+    assert generate_pictures([c[shown] for c in channels], labels[shown], None, CLASSES, traits=TRUNK).generator == "linear"
+
+
+def test_one_picture_of_each_class_gives_no_score(prior):
+    channels, labels = drawn(1)
+    made = generate_pictures(channels, labels, prior, CLASSES, traits=TRUNK)
+    assert (made.scores.child.value, made.scores.linear.value, len(made.truth), len(made.places)) == (None, None, 0, 0)
+    channels, labels = drawn(2)
+    assert generate_pictures(channels, labels, prior, CLASSES, traits=TRUNK).scores.child.rows == 6
+
+
+def test_names_alone_need_no_trunk_and_say_what_they_said_beside_it(prior):
+    channels, labels = drawn(12)
+    made = generate_pictures(channels, labels, prior, CLASSES, generator="words", traits=TRUNK)
+    assert made.space.width == WIDTH
+    assert (made.head.logits(made.space.of(channels)).argmax(1) == labels).mean() == pytest.approx(made.scores.child.value)
 
 
 def test_a_head_of_pictures_alone_is_logistic_regression():
@@ -153,7 +176,7 @@ def test_without_pictures_there_is_nothing_to_be_held_against(prior):
         ("linear", 0, True, "this generator needs pictures"),
         (None, 0, False, "names alone say nothing without a sentence encoder"),
         ("stages", 6, True, "the backbone has no earlier stages"),
-        ("shapes", 6, True, "no trunk stands beside this network"),
+        ("shapes", 6, True, "no trunk stands beside this template"),
     ],
 )
 def test_what_there_is_nothing_for_is_refused(generator, pictures, spoken, says, prior):

@@ -40,6 +40,21 @@ def test_little_memory_leaves_out_large_inputs(small_file):
     assert (choice.first, choice.least) == (smallest_as_good, 5)
 
 
+def test_where_storage_is_short_the_backbone_is_tried_without_the_trunk(small_file):
+    least = sizes(encoder=str(small_file))[1].templates[0].backbone.files.shape.least_bytes
+    for over, beside in ((900_000, [True, False, False]), (1_100_000, [True, False])):
+        found, choice = sizes(encoder=str(small_file), limits=Limits(flash_bytes=least + over))
+        assert found == ([224, 224, 32] if over < 1_000_000 else [224, 32])
+        assert [template.beside is not None for template in choice.templates] == beside
+
+
+@pytest.mark.parametrize(("generator", "found"), [("stages", [224, 224]), ("shapes", [224]), ("floor", [224, 224, 32])])
+def test_a_generator_that_was_asked_for_leaves_out_what_cannot_serve_it(generator, found, small_file):
+    limits = Limits(flash_bytes=LITE0.least_bytes + 900_000)
+    choice = sizes(limits=limits)[1].able(generator)
+    assert [template.size for template in choice.templates] == found
+
+
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m7"])
 def test_a_microcontroller_gets_the_trunk_with_the_reason(target):
     found, choice = sizes(targets=("x86", target))
@@ -83,7 +98,7 @@ def test_of_templates_that_pictures_cannot_tell_apart_the_last_is_begun_with():
 def test_the_reason_says_which_rule_chose(first, losses, place, told, small):
     trunk = TrunkTemplate.shipped()
     choice = Choice((SizedBackbone(small, 224, trunk), trunk), "", first)
-    found, why = choice.begin([np.full(9, loss, np.float32) for loss in losses])
+    found, why = choice.begin([np.full(12, loss, np.float32) for loss in losses])
     assert found == place
     assert why.endswith(told)
     assert bool(why) == bool(told)

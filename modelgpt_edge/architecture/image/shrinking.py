@@ -12,9 +12,9 @@ from modelgpt_edge.onnx_nodes import Graph
 def shrunk(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Pictures (N, S, S, 3) as (N, side, side, 3), halves rounded to even; S is a multiple of `side`."""
     each = pictures.shape[1] // side
-    parts = pictures.reshape(len(pictures), side, each, side, each, 3)
-    # Sums of bytes are exact in any order.
-    return np.rint(parts.sum((2, 4), dtype=np.float32) / each**2).astype(np.uint8)
+    rows = pictures.reshape(len(pictures), side, each, side * each * 3).sum(2, dtype=np.uint32)
+    sums = rows.reshape(len(pictures), side, side, each, 3).sum(3, dtype=np.uint32)
+    return np.rint(sums / np.float32(each**2)).astype(np.uint8)
 
 
 def add_shrunk(graph: Graph, pixels: str, size: int, side: int, whole: bool) -> str:

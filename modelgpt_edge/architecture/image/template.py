@@ -16,7 +16,7 @@ from modelgpt_edge.architecture.image.ranges import find_ranges
 from modelgpt_edge.architecture.image.samples import sample_pictures
 from modelgpt_edge.architecture.image.scales import Scales
 from modelgpt_edge.architecture.image.shrinking import add_shrunk, shrunk
-from modelgpt_edge.architecture.image.trunk import PICTURE, Trunk
+from modelgpt_edge.architecture.image.trunk import SMALL_PICTURE, Trunk
 from modelgpt_edge.architecture.image.trunk_shape import COLOURS
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import TargetUnavailableError
@@ -99,12 +99,15 @@ class SizedBackbone:
     """A backbone at one size of its input, the tiny trunk beside it.
 
     The trunk sees the same pictures at its own size: it tells apart what is written and drawn, of which the backbone's
-    photographs taught little, at a hundredth of the backbone's work (ADR 23).
+    photographs taught little (ADR 23).
+
+    Attributes:
+        beside: the trunk; None where storage is too short for it.
     """
 
     backbone: Backbone
     size: int
-    beside: TrunkTemplate
+    beside: TrunkTemplate | None
     kind = "backbone"
     linear = None
     rooted = True
@@ -133,19 +136,22 @@ class SizedBackbone:
     def channels(self, pictures: NDArray[np.uint8], *, progress: Told = lambda share: None) -> tuple[Floats, ...]:
         """See `PictureTemplate`."""
         last, *stages = self.backbone.channels(pictures, progress=progress)
-        return last, *self.beside.channels(shrunk(pictures, self.beside.size)), *stages
+        small = () if self.beside is None else self.beside.channels(shrunk(pictures, self.beside.size))
+        return last, *small, *stages
 
     def add_to(self, graph: Graph, pixels: str, precision: str, told: int, ranges: Ranges | None = None) -> tuple[str, ...]:
         """See `PictureTemplate`."""
-        last, *stages = self.backbone.add_to(graph, pixels, self.size, precision, told > 2, ranges)
-        if told == 1:
-            return (last,)
+        usual = 1 if self.beside is None else 2
+        last, *stages = self.backbone.add_to(graph, pixels, self.size, precision, told > usual, ranges)
+        if self.beside is None or told == 1:
+            return last, *stages
         small = add_shrunk(graph, pixels, self.size, self.beside.size, whole=precision == "int8")
         return last, *self.beside.add_to(graph, small, precision, 1, ranges), *stages
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """See `PictureTemplate`."""
-        return {**self.backbone.calibrate(pictures), **self.beside.calibrate(shrunk(pictures, self.beside.size))}
+        ranges = self.backbone.calibrate(pictures)
+        return ranges if self.beside is None else {**ranges, **self.beside.calibrate(shrunk(pictures, self.beside.size))}
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """Never, see `PictureTemplate`."""
@@ -205,7 +211,7 @@ class TrunkTemplate:
 
     def calibrate(self, pictures: NDArray[np.uint8]) -> Ranges:
         """See `PictureTemplate`."""
-        return find_ranges(self.trunk.graph(), pictures, PICTURE)
+        return find_ranges(self.trunk.graph(), pictures, SMALL_PICTURE)
 
     def network(self, weight: Floats, bias: Floats) -> Network:
         """See `PictureTemplate`."""

@@ -35,7 +35,7 @@ FORMAT = "modelgpt-edge trunk 1"
 # Pictures that ONNX Runtime is given at once, and between two reports of progress.
 BATCH = 64
 # The normalised picture, in graphs where another network may stand beside the trunk.
-PICTURE = "trunk_picture"
+SMALL_PICTURE = "trunk_picture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class Trunk:
         """
         from modelgpt_edge.architecture.image.convolutions import ALWAYS, ON_PROCESSORS, Convolutions
 
-        convolutions = Convolutions(precision, ranges or {}, mean=MIDDLE, deviation=1, picture=PICTURE)
+        convolutions = Convolutions(precision, ranges or {}, mean=MIDDLE, deviation=1, picture=SMALL_PICTURE)
         x = convolutions.enter(graph, pixels)
         for place, step in enumerate(self.shape.steps):
             weight, bias = self._arrays(place)

@@ -31,8 +31,8 @@ HOW = {
     "words": "the classes' names, by where a classifier of ImageNet would put them",
     "linear": "a multinomial logistic head on what the template says of the pictures, solved to convergence",
     "floor": "a multinomial logistic head, solved to convergence with what the classes' names say as its prior mean",
-    "stages": "the same, with what earlier stages of the backbone say beside the last one",
-    "shapes": "the same, with what the tiny trunk says counting more than the backbone",
+    "stages": "such a head, names and all, with what earlier stages of the backbone say beside the last one",
+    "shapes": "such a head, names and all, with what the tiny trunk says counting more than the backbone",
 }
 TRUNK_LEARNT = "learnt from CIFAR-10's photographs and from drawn shapes"
 LEARNT = {
@@ -120,7 +120,9 @@ def _card(manifest: Manifest, candidates: Sequence[Candidate], shown: bool, note
     pictures = [f"![Held-out predictions]({REPORT})", ""] if measured else []
     if shown:
         pictures += [f"![The surest and the worst held-out predictions]({SHEET})", ""]
-    unmeasured = ["It was built without pictures, so nothing is known of how good it is: try it on some whose class you know."]
+    unmeasured = [
+        "Nothing is known of how good it is, for there was no picture to measure it on: try it on some whose class you know."
+    ]
     architecture, generator = manifest.architecture, manifest.generator
     names = ", ".join(safe(name) for name in manifest.classes[:MOST_CLASSES])
     more = ", ..." if len(manifest.classes) > MOST_CLASSES else ""

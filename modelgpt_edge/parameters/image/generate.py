@@ -39,7 +39,10 @@ PICTURES = Menu(
     alone=((0.0, 0.3), (0.0, 3.0)),
     unspoken=((0.0, 0.3), (0.0, 3.0)),
 )
-_UNSCORED = Score("accuracy", None, None, None, "nothing: no pictures were given", 0)
+_UNSCORED = Score("accuracy", None, None, None, "nothing: there was no picture to spare", 0)
+_UNKNOWN = TextScores(_UNSCORED, _UNSCORED, _UNSCORED)
+# What the parts of directions are moved by at least, to count as moved.
+MOVED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,53 +140,63 @@ def generate_pictures(
     """
     start = time.perf_counter()
     spoken = prior is not None
-    staged = len(channels) > traits.usual
-    _require_possible(generator, len(labels), spoken, staged, traits.beside is not None)
+    _require_possible(generator, len(labels), spoken, len(channels) > traits.usual, traits.beside is not None)
     centre = channels if around is None else [np.concatenate(pair) for pair in zip(channels, around)]
+    last_layer = traits.space(centre[:1]) if traits.linear is None else None
     words = np.zeros((channels[0].shape[1], classes), np.float32) if prior is None else prior
-    unmoved = words
-    if around is not None and spoken:
-        last_layer = traits.space(centre[:1])
-        words = settled_where_better(words, last_layer.of(around), last_layer.of(channels), labels)
-    moved = words is not unmoved
+    moved = False
+    if around is not None and spoken and last_layer is not None:
+        settled = settled_where_better(words, last_layer.of(around), last_layer.of(channels), labels)
+        moved, words = not np.allclose(settled, words, atol=MOVED), settled
     if not len(labels):
         return _by_names(traits.space(centre[:1]), words, moved, start)
-    space = traits.space(centre[: traits.usual])
+    counts = np.bincount(labels, minlength=classes)
+    solved = "floor" if spoken else "linear"
     with threadpool_limits(1, "blas"):
         progress("generating", 0)
-        usual = Seen.by(space, channels, labels, words)
+        usual = Seen.by(traits.space(centre[: traits.usual]), channels, labels, words)
         judgement = judge(usual.embedded, labels, usual.words, spoken, seed, menu=PICTURES)
-        by_name = judgement.by_name
-        other: dict[str, Space] = {}
-        if staged and (generator == "stages" or (generator is None and judgement.enough)):
-            other["stages"] = traits.space(centre)
-        clear = typical(np.bincount(labels)) >= CLEAR
-        if traits.beside is not None and (generator == "shapes" or (generator is None and clear)):
-            other["shapes"] = traits.space(centre[: traits.usual], SHAPES_WEIGHT)
-        solved = "floor" if spoken else "linear"
-        seen = dict.fromkeys(by_name, usual)
-        for name, its in other.items():
-            seen[name] = Seen.by(its, channels, labels, words)
-            judged = judge(seen[name].embedded, labels, seen[name].words, spoken, seed, solved, PICTURES)
-            by_name[name] = judged.by_name[solved]
-        chosen = generator or _choose(judgement, solved)
+        by_name, seen = judgement.by_name, dict.fromkeys(judgement.by_name, usual)
+        if spoken and last_layer is not None:  # names speak to the last layer alone: so it needs no other
+            seen["words"] = Seen.by(last_layer, channels, labels, words)
+            share = usual.space.blocks[0].weight
+            by_name["words"] = replace(by_name["words"], factor=by_name["words"].factor * share)
+        for name, space in _others(traits, centre, generator, counts, judgement.enough).items():
+            seen[name] = Seen.by(space, channels, labels, words)
+            one = judge(seen[name].embedded, labels, seen[name].words, spoken, seed, solved, PICTURES)
+            by_name[name] = one.by_name[solved]
+        chosen = generator or _choose(judgement, solved, counts)
         best = by_name[chosen]
         head = seen[chosen].solve(best)
+    held_out = typical(counts) >= CLEAR  # a class's only picture can't be told by the others'
     return PicturesGenerated(
         space=seen[chosen].space,
         head=head,
         generator=chosen,
-        losses={name: float(judged.loss) for name, judged in by_name.items()},
+        losses={name: float(judged.loss) for name, judged in by_name.items() if held_out},
         strength=best.strength,
-        scores=_scores(judgement, chosen),
-        held_out=best.logits,
-        truth=judgement.truth,
+        scores=_scores(judgement, chosen) if held_out else _UNKNOWN,
+        held_out=best.logits if held_out else best.logits[:0],
+        truth=judgement.truth if held_out else judgement.truth[:0],
         seconds=time.perf_counter() - start,
-        places=judgement.places,
+        places=judgement.places if held_out else judgement.places[:0],
         row_losses=log_losses(best.logits, judgement.truth),
-        moved=moved,
+        moved=moved and chosen != "linear",
         alone=Alone(usual, by_name["linear"]),
     )
+
+
+def _others(
+    traits: Traits, channels: Sequence[Floats], generator: str | None, counts: NDArray[np.intp], enough: bool
+) -> dict[str, Space]:
+    """Spaces beside the usual one, by the generators' names: the one that was asked for, or those that pictures may choose."""
+    free = generator is None and bool(counts.all())
+    found = {}
+    if len(channels) > traits.usual and (generator == "stages" or (free and enough)):
+        found["stages"] = traits.space(channels)
+    if traits.beside is not None and (generator == "shapes" or (free and typical(counts) >= CLEAR)):
+        found["shapes"] = traits.space(channels[: traits.usual], SHAPES_WEIGHT)
+    return found
 
 
 def scored(
@@ -205,15 +218,14 @@ def scored(
 
 def _by_names(space: Space, words: Floats, moved: bool, start: float) -> PicturesGenerated:
     """The prior alone, of which nothing is known."""
-    unknown, nothing = TextScores(_UNSCORED, _UNSCORED, _UNSCORED), np.empty((0, words.shape[1]), np.float32)
     return PicturesGenerated(
         space=space,
         head=_words(words, PICTURES.words_factor),
         generator="words",
         losses={},
         strength=None,
-        scores=unknown,
-        held_out=nothing,
+        scores=_UNKNOWN,
+        held_out=np.empty((0, words.shape[1]), np.float32),
         truth=np.empty(0, np.int32),
         seconds=time.perf_counter() - start,
         places=np.empty(0, np.intp),
@@ -235,16 +247,21 @@ def _require_possible(generator: str | None, pictures: int, spoken: bool, staged
     if generator == "stages" and not staged:
         raise InputError("the backbone has no earlier stages", where="--generator", seen=generator, cure="Leave it out.")
     if generator == "shapes" and not beside:
-        raise InputError("no trunk stands beside this network", where="--generator", seen=generator, cure="Leave it out.")
+        raise InputError("no trunk stands beside this template", where="--generator", seen=generator, cure="Leave it out.")
 
 
 def _words(prior: Floats, factor: float) -> TextHead:
     return TextHead(prior.astype(np.float32), np.zeros(prior.shape[1], np.float32)).scaled(factor)
 
 
-def _choose(judgement: Judgement, usual: str) -> str:
-    """The guard: what held-out pictures find likeliest; the usual one where they are few, unless shapes are clearly better."""
+def _choose(judgement: Judgement, usual: str, counts: NDArray[np.intp]) -> str:
+    """The guard: what held-out pictures find likeliest; the usual one where they are few, unless shapes are clearly better.
+
+    Where a class has no picture (`counts` by class) the others' can't judge for it, and the usual one is taken.
+    """
     names = judgement.by_name
+    if not counts.all():
+        return usual
     if judgement.enough:
         return min(names, key=lambda name: names[name].loss)
     few = [usual, *(name for name in names if name == "shapes")]
