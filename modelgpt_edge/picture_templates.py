@@ -25,6 +25,8 @@ from modelgpt_edge.targets.target import Target
 
 # Of losses of the same held-out pictures under each template: a place.
 First = Callable[[Sequence[Floats]], int]
+# Held-out pictures that may find a much smaller template level: fewer find everything so.
+LEVEL_IN_ALL = 50
 # Bytes over what a backbone takes at least, below which it is tried without the trunk too.
 SHORT = 1_000_000
 INSTEAD = "the tiny trunk is taken instead"
@@ -62,7 +64,12 @@ class Choice:
         name = called(self.templates[place])
         if self.first is smallest_as_good:
             return place, f"The smallest size that held-out pictures can't tell from the best is taken: {name}."
-        return place, f"Held-out pictures clearly favour {name}: it is taken." if place else ""
+        if place:
+            return place, f"Held-out pictures clearly favour {name}: it is taken."
+        if len(losses[0]) >= LEVEL_IN_ALL and smallest_as_good([losses[0], losses[-1]]):
+            level = f"Held-out pictures can't tell {called(self.templates[-1])} alone from {name}"
+            return place, f"{level}, and it is far smaller: --encoder tiny takes it."
+        return place, ""
 
 
 def called(template: PictureTemplate) -> str:

@@ -15,7 +15,7 @@ import pytest
 from image_contenders import CONTENDERS, FULL, OURS
 from image_plot import draw
 from image_report import percent, times_ours, write_page
-from image_task import UNLABELLED, Asked, Settings, Task, drawn, open_backbone
+from image_task import UNLABELLED, Asked, Settings, Task, drawn, open_backbone, open_template
 from picture_sets import PictureSet, read_set
 from processes import cpu_seconds
 from sklearn.metrics import balanced_accuracy_score
@@ -58,7 +58,7 @@ def test_channels_of_asked_pictures_are_in_their_order_however_they_were_asked_b
     places = np.array([5, 900, 17, 3])
     known = Asked(digits, places[:2], 96).channels
     found = Asked(digits, places, 96).channels
-    for made, first, expected in zip(found, known, open_backbone().channels(digits.at(96, places))):
+    for made, first, expected in zip(found, known, open_template(96).channels(digits.at(96, places)), strict=True):
         np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
         assert (made[:2] == first).all()
 

@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from wheels import MissingDataError
 
+from modelgpt_edge.architecture.image.scales import Scales
 from modelgpt_edge.architecture.image.trunk import Trunk
 from modelgpt_edge.architecture.image.trunk_shape import Step, TrunkShape
 from modelgpt_edge.targets.cortexm.toolchain import CURE
@@ -95,7 +96,8 @@ def test_heads_are_on_bare_features():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 12)
     values = (rng.normal(size=(36, 6)) + 3 * np.eye(3, 6)[labels]).astype(np.float32) * 40 + 100
-    for solve in (partial(picture_heads.as_built, np.ones(6, np.float32)), picture_heads.logistic):
+    scales = Scales(np.ones(6, np.float32), values.std(0))
+    for solve in (partial(picture_heads.as_built, scales), picture_heads.logistic):
         weight, bias = solve(values, labels)
         assert (weight.dtype, weight.shape, bias.shape) == (np.float32, (6, 3), (3,))
         assert picture_heads.balanced(values @ weight + bias, labels) > 0.9

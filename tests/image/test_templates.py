@@ -104,6 +104,18 @@ def test_the_reason_says_which_rule_chose(first, losses, place, told, small):
     assert bool(why) == bool(told)
 
 
+def test_a_trunk_that_is_level_is_named_where_pictures_are_many(small):
+    trunk = TrunkTemplate.shipped()
+    choice = Choice((SizedBackbone(small, 224, trunk), trunk), "", clearly_better)
+    noise = np.random.default_rng(0).normal(0, 0.3, 60)
+    noise -= noise.mean()
+    place, why = choice.begin([np.full(60, 0.5), 0.51 + noise])
+    assert (place, "can't tell the tiny trunk at 32 pixels alone from small at 224 pixels" in why) == (0, True)
+    assert choice.begin([np.full(60, 0.5), 0.6 + noise]) == (0, "")
+    few = noise[:20] - noise[:20].mean()
+    assert choice.begin([np.full(20, 0.5), 0.51 + few]) == (0, "")
+
+
 def test_the_trunk_wins_by_more_than_a_standard_error_or_not_at_all():
     draw = np.random.default_rng(1)
     backbone = draw.exponential(size=400)
