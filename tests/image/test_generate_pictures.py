@@ -90,6 +90,17 @@ def test_a_trunk_that_tells_nothing_does_not(each, prior):
     assert made.generator != "shapes"
 
 
+@pytest.mark.parametrize(("seed", "far", "chosen"), [(5, 0.45, "words"), (4, 0.8, "floor")])
+def test_names_alone_must_be_clearly_better(seed, far, chosen, prior):
+    """By chance names alone are often a little likelier on held-out pictures."""
+    channels, labels = drawn(5, seed, staged=False)
+    off = np.random.default_rng(1).normal(size=prior.shape).astype(np.float32)
+    words = prior + far * off / np.linalg.norm(off, axis=0)
+    made = generate_pictures(channels, labels, words / np.linalg.norm(words, axis=0), CLASSES)
+    assert made.generator == chosen
+    assert made.losses["words"] == min(made.losses.values())
+
+
 def test_where_a_class_has_no_picture_the_others_choose_nothing(prior):
     channels, labels = drawn(12)
     shown = labels > 0

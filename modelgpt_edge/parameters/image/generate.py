@@ -257,15 +257,19 @@ def _words(prior: Floats, factor: float) -> TextHead:
 def _choose(judgement: Judgement, usual: str, counts: NDArray[np.intp]) -> str:
     """The guard: what held-out pictures find likeliest; the usual one where they are few, unless shapes are clearly better.
 
-    Where a class has no picture (`counts` by class) the others' can't judge for it, and the usual one is taken.
+    Names alone, which the floor has too, must be clearly better. Where a class has no picture (`counts` by class) the others'
+    can't judge for it, and the usual one is taken.
     """
     names = judgement.by_name
     if not counts.all():
         return usual
+    first, other = usual, "shapes"
     if judgement.enough:
-        return min(names, key=lambda name: names[name].loss)
-    few = [usual, *(name for name in names if name == "shapes")]
-    return few[clearly_better([log_losses(names[name].logits, judgement.truth) for name in few])]
+        first = min((name for name in names if name != "words"), key=lambda name: names[name].loss)
+        other = "words"
+    both = (first, other)
+    losses = [log_losses(names[name].logits, judgement.truth) for name in both if name in names]
+    return both[clearly_better(losses)]
 
 
 def _scores(judgement: Judgement, chosen: str) -> TextScores:
