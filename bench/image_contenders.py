@@ -67,11 +67,12 @@ def _chosen(task: Task, apart: np.ndarray | None) -> Fit:
     """On the backbone, or on the tiny trunk where held-out pictures clearly favour that, as a build without limits has it."""
     from modelgpt_edge.architecture.image.template import TrunkTemplate
     from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better
+    from modelgpt_edge.parameters.text.judging import typical
 
-    clear = len(task.learnt) >= CLEAR * len(task.found.classes)
+    clear = typical(np.bincount(task.labels)) >= CLEAR
     templates: list[PictureTemplate] = [open_template(task.size), *([TrunkTemplate.shipped()] if clear else [])]
     made = [_generated(task, template, apart) for template in templates]
-    place = clearly_better([one.row_losses for one in made]) if clear else 0
+    place = clearly_better([one.row_losses for one in made])
     return _fit(task, templates[place], made[place])
 
 

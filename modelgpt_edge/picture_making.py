@@ -22,9 +22,9 @@ from modelgpt_edge.compile.image.source import PictureSource
 from modelgpt_edge.data.picture_reading import Progress, read_set
 from modelgpt_edge.data.picture_sets import PictureSet
 from modelgpt_edge.errors import BudgetError
-from modelgpt_edge.parameters.image.choosing import typical
 from modelgpt_edge.parameters.image.generate import PicturesGenerated, generate_pictures, scored
 from modelgpt_edge.parameters.image.space import Traits
+from modelgpt_edge.parameters.text.judging import typical
 from modelgpt_edge.picture_names import Spoken
 from modelgpt_edge.picture_templates import Choice, called
 from modelgpt_edge.pictures.sheet import contact_sheet

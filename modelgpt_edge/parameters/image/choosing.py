@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelgpt_edge.child import Floats
 
 # Pictures of a typical class, and in all, that it takes to see that something is clearly better: of two classes, two pictures
 # each erred in one draw of ten.
 CLEAR, CLEAR_IN_ALL = 2, 10
-
-
-def typical(counts: NDArray[np.integer]) -> float:
-    """Pictures of the median class, of those that have some; 0 where none has."""
-    return float(np.median(counts[counts > 0])) if counts.any() else 0.0
 
 
 def clearly_better(losses: Sequence[Floats]) -> int:

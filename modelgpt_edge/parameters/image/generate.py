@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from modelgpt_edge.child import Floats
 from modelgpt_edge.errors import InputError
-from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better, typical
+from modelgpt_edge.parameters.image.choosing import CLEAR, clearly_better
 from modelgpt_edge.parameters.image.settling import settled_where_better
 from modelgpt_edge.parameters.image.space import PLAIN, SHAPES_WEIGHT, Space, Traits
 from modelgpt_edge.parameters.likelihood import log_losses
 from modelgpt_edge.parameters.score import Score, classification_score
 from modelgpt_edge.parameters.text.generate import TextScores, shares_of
 from modelgpt_edge.parameters.text.head import Examples, Strength
-from modelgpt_edge.parameters.text.judging import Judged, Judgement, Menu, judge
+from modelgpt_edge.parameters.text.judging import Judged, Judgement, Menu, judge, typical
 from modelgpt_edge.text_head import TextHead
 
 Progress = Callable[[str, float], None]
@@ -41,8 +41,8 @@ PICTURES = Menu(
 )
 _UNSCORED = Score("accuracy", None, None, None, "nothing: there was no picture to spare", 0)
 _UNKNOWN = TextScores(_UNSCORED, _UNSCORED, _UNSCORED)
-# What the parts of directions are moved by at least, to count as moved.
-MOVED = 1e-3
+# What a part of a direction is moved by at least, for the directions to count as moved.
+LEAST_MOVE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def generate_pictures(
     moved = False
     if around is not None and spoken and last_layer is not None:
         settled = settled_where_better(words, last_layer.of(around), last_layer.of(channels), labels)
-        moved, words = not np.allclose(settled, words, atol=MOVED), settled
+        moved, words = not np.allclose(settled, words, atol=LEAST_MOVE), settled
     if not len(labels):
         return _by_names(traits.space(centre[:1]), words, moved, start)
     counts = np.bincount(labels, minlength=classes)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modelgpt_edge.child import Floats
+from modelgpt_edge.child import Floats, softmax
 from modelgpt_edge.parameters.likelihood import log_losses
+from modelgpt_edge.parameters.text.prior import unit_columns
 
 # Of cosines into logits; what a direction of a name counts, in pictures; the most that pictures count in the end; and rounds.
 # Chosen on CIFAR-10, on all its classes and on some, of even and uneven shares, with and without pictures of other classes.
@@ -23,16 +24,16 @@ def settled(words: Floats, unlabelled: Floats) -> Floats:
 
     The fewer pictures seem to be of a class, the less it moves. All are of unit length, or nil where the names' are.
     """
-    names = words.T
-    spoken = np.linalg.norm(names, axis=1, keepdims=True) > 0
-    rows = names
+    spoken = np.linalg.norm(words, axis=0) > 0
+    moved = words
     for _ in range(ROUNDS):
-        shares = _shares(unlabelled @ rows.T)
-        counts = shares.sum(0)[:, None]
-        means = shares.T @ unlabelled / np.maximum(counts, LEAST)
+        shares = softmax(np.float32(SURE) * (unlabelled @ moved))
+        counts = shares.sum(0)
+        means = unlabelled.T @ shares / np.maximum(counts, LEAST)
         trust = np.minimum(counts / (counts + NAME_COUNTS), MOST)
-        rows = _unit((1 - trust) * names + trust * _unit(means - means.mean(0))) * spoken
-    return rows.T.astype(np.float32)
+        apart = unit_columns(means - means.mean(1, keepdims=True))
+        moved = unit_columns((1 - trust) * words + trust * apart) * spoken
+    return moved.astype(np.float32)
 
 
 def settled_where_better(words: Floats, unlabelled: Floats, embedded: Floats, labels: NDArray[np.int32]) -> Floats:
@@ -45,16 +46,3 @@ def settled_where_better(words: Floats, unlabelled: Floats, embedded: Floats, la
         return moved
     before, after = (log_losses(np.float32(SURE) * (embedded @ each), labels).mean() for each in (words, moved))
     return moved if after < before else words
-
-
-def _shares(cosines: Floats) -> Floats:
-    """How likely pictures are of each class, (U, K)."""
-    raised = np.exp(SURE * (cosines - cosines.max(1, keepdims=True)))
-    shares: Floats = raised / raised.sum(1, keepdims=True)
-    return shares
-
-
-def _unit(rows: Floats) -> Floats:
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), LEAST)
-    unit: Floats = rows / lengths
-    return unit

@@ -116,6 +116,11 @@ class Judgement:
     enough: bool
 
 
+def typical(counts: NDArray[np.integer]) -> float:
+    """Examples of the median class, of those that have some; 0 where none has."""
+    return float(np.median(counts[counts > 0])) if counts.any() else 0.0
+
+
 def judge(
     embeddings: Floats,
     labels: NDArray[np.int32],
@@ -136,9 +141,9 @@ def judge(
     """
     counts = np.bincount(labels, minlength=prior.shape[1])
     # A few examples can't judge: where a class has but one, its held-out one is served by its name alone.
-    typical = float(np.median(counts[counts > 0]))
-    enough = typical >= menu.enough
-    pull = menu.pull if typical >= menu.calibrating else None
+    usually = typical(counts)
+    enough = usually >= menu.enough
+    pull = menu.pull if usually >= menu.calibrating else None
     usual = menu.usual(prior.shape[1])
     families = {"floor": menu.tried, "linear": menu.alone} if spoken else {"linear": menu.unspoken}
     tried = {
